@@ -17,7 +17,6 @@ PresetName = Literal["reference", "paper", "small-data", "fast"]
 
 FORGET_BIAS = 1.0  # added to the forget gate at run time, never stored
 LAYER_NORM_EPSILON = 1e-3
-MAX_OFFSET = 1000.0  # offsets are clamped to +-this, in the drawing's own units, before they are scaled
 
 Config = TypeVar("Config")
 

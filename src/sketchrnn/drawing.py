@@ -22,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 START_TOKEN = (0.0, 0.0, 1.0, 0.0, 0.0)  # S_0 of the paper: the first input of the decoder
 END_TOKEN = (0.0, 0.0, 0.0, 0.0, 1.0)  # what pads a drawing after its last point
 
+MAX_OFFSET = 1000.0  # offsets are clamped to +-this, in the drawing's own units, before they are scaled
+
 STROKE_COLOR = "#1b1b1f"
 
 
@@ -250,6 +252,14 @@ class Drawing:
     def _repr_svg_(self) -> str:
         """What a notebook shows."""
         return self.to_svg(background="#ffffff")
+
+
+def normalise(stroke3: NDArray[np.number], scale_factor: float) -> NDArray[np.float32]:
+    """(n, 3) stroke-3 rows as a network sees them: offsets clamped to +-`MAX_OFFSET`, then divided by the scale factor."""
+    rows = np.array(stroke3, dtype=np.float32)
+    np.clip(rows[:, :2], -MAX_OFFSET, MAX_OFFSET, out=rows[:, :2])
+    rows[:, :2] /= scale_factor
+    return rows
 
 
 def _resample(line: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:

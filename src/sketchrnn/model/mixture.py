@@ -1,0 +1,124 @@
+"""What the decoder predicts at each step: a mixture of bivariate normals for the offset, and the pen's next state.
+
+Log space throughout: log densities neither overflow nor vanish, however far from the mixture a point lies.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# rho = tanh(rho_hat) is +-1 in float32 beyond this, and 1 / (1 - rho^2) infinite; rho stays within +-0.9999998
+MAX_RHO_HAT = 8.0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The parameters at some steps, in normalised units: tensors (..., M), `log_q` (..., 3)."""
+
+    log_pi: Tensor
+    """Log of the mixture weights Pi."""
+    mu_x: Tensor
+    mu_y: Tensor
+    log_sigma_x: Tensor
+    log_sigma_y: Tensor
+    rho_hat: Tensor
+    """rho = tanh(rho_hat)."""
+    log_q: Tensor
+    """Log probabilities of the three pen states."""
+
+    @property
+    def rho(self) -> Tensor:
+        return torch.tanh(self.rho_hat)
+
+
+def split_output(y: Tensor) -> Mixture:
+    """The parameters in the decoder's output (..., 3 + 6 M): 3 pen logits, then M each of mixture logits, mu_x, mu_y,
+    log sigma_x, log sigma_y and rho_hat."""
+    pen, rest = y.split([3, y.shape[-1] - 3], dim=-1)
+    logits, mu_x, mu_y, log_sigma_x, log_sigma_y, rho_hat = rest.chunk(6, dim=-1)
+    return Mixture(
+        torch.log_softmax(logits, dim=-1),
+        mu_x,
+        mu_y,
+        log_sigma_x,
+        log_sigma_y,
+        rho_hat.clamp(-MAX_RHO_HAT, MAX_RHO_HAT),
+        torch.log_softmax(pen, dim=-1),
+    )
+
+
+def log_density(mixture: Mixture, dx: Tensor, dy: Tensor) -> Tensor:
+    """Log of sum_j Pi_j N(dx, dy | mu_xj, mu_yj, sigma_xj, sigma_yj, rho_j), in nats (...,) for offsets (...,).
+
+    The exponent is written as u^2 + ((v - rho u) cosh(rho_hat))^2, since 1 / (1 - rho^2) = cosh^2(rho_hat): no
+    difference of nearly equal numbers, no division.
+    """
+    u = (dx.unsqueeze(-1) - mixture.mu_x) * torch.exp(-mixture.log_sigma_x)
+    v = (dy.unsqueeze(-1) - mixture.mu_y) * torch.exp(-mixture.log_sigma_y)
+    w = (v - mixture.rho * u) * torch.cosh(mixture.rho_hat)
+    log_normal = (
+        torch.log(torch.cosh(mixture.rho_hat))
+        - math.log(2 * math.pi)
+        - mixture.log_sigma_x
+        - mixture.log_sigma_y
+        - 0.5 * (u * u + w * w)
+    )
+    return torch.logsumexp(mixture.log_pi + log_normal, dim=-1)
+
+
+def at_temperature(mixture: Mixture, tau: float) -> Mixture:
+    """The mixture at temperature tau > 0: logits divided by tau, sigma^2 multiplied by it (section 2 of the paper)."""
+    if tau == 1:
+        return mixture
+    shift = 0.5 * math.log(tau)
+    return Mixture(
+        torch.log_softmax(mixture.log_pi / tau, dim=-1),
+        mixture.mu_x,
+        mixture.mu_y,
+        mixture.log_sigma_x + shift,
+        mixture.log_sigma_y + shift,
+        mixture.rho_hat,
+        torch.log_softmax(mixture.log_q / tau, dim=-1),
+    )
+
+
+def draw(mixture: Mixture, tau: float, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    """One point from each of n mixtures.
+
+    Args:
+        mixture: parameters (n, M).
+        tau: temperature; at 0 the most likely pen state and the mean of the heaviest normal.
+        uniform: (n, 2) in [0, 1): the choice of the normal and of the pen state.
+        normal: (n, 2) standard normal numbers: where in that normal.
+
+    Returns:
+        The offsets (n, 2) in normalised units, and the pen states (n,) 0, 1 or 2.
+    """
+    if tau == 0:
+        chosen = mixture.log_pi.argmax(dim=-1)
+        pen = mixture.log_q.argmax(dim=-1)
+    else:
+        mixture = at_temperature(mixture, tau)
+        chosen = choose(mixture.log_pi, uniform[:, 0])
+        pen = choose(mixture.log_q, uniform[:, 1])
+    mu_x, mu_y, log_sigma_x, log_sigma_y, rho_hat = (
+        parameter.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        for parameter in (mixture.mu_x, mixture.mu_y, mixture.log_sigma_x, mixture.log_sigma_y, mixture.rho_hat)
+    )
+    if tau == 0:
+        return torch.stack([mu_x, mu_y], dim=-1), pen
+    u, v = normal.unbind(-1)
+    x = mu_x + torch.exp(log_sigma_x) * u
+    y = mu_y + torch.exp(log_sigma_y) * (torch.tanh(rho_hat) * u + v / torch.cosh(rho_hat))
+    return torch.stack([x, y], dim=-1), pen
+
+
+def choose(log_probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """(n,) indices drawn from (n, K) log probabilities by inverting their sum at `uniform` (n,)."""
+    below = torch.cumsum(torch.exp(log_probabilities), dim=-1)
+    # the last sum may fall short of 1 by rounding, and a uniform number land above it
+    return (uniform.unsqueeze(-1) >= below[..., :-1]).sum(dim=-1)

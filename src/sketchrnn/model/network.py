@@ -1,0 +1,213 @@
+"""The whole network: a bidirectional encoder, the latent vector z, an autoregressive decoder (the paper's figure 2).
+
+Everything here is in normalised units; `encode` alone takes drawings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sketchrnn.config import DataInfo, ModelConfig
+from sketchrnn.drawing import END_TOKEN, Drawing, normalise
+from sketchrnn.model.cells import State, glorot, make_cell, zero_state
+from sketchrnn.model.sequence import Layout, dropout_factors, packed_layout, run
+
+ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Drawings in order of falling length, packed for the encoder and for the decoder; see `model.sequence`."""
+
+    lengths: NDArray[np.int64]
+    """(B,) N_s of each drawing."""
+    points: Layout
+    """The steps of the encoder: N_s of each drawing."""
+    forward: Tensor
+    """(sum N_s, 5) stroke-5 rows from first to last."""
+    backward: Tensor
+    """(sum N_s, 5) the same from last to first."""
+    steps: Layout
+    """The steps of the decoder: the points and the end, or up to N_max."""
+    inputs: Tensor
+    """(P, 5) S_0 .. S_{T-1}."""
+    targets: Tensor
+    """(P, 5) S_1 .. S_T."""
+
+    @property
+    def num_drawings(self) -> int:
+        return len(self.lengths)
+
+
+def pack(
+    strokes: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    max_length: int,
+    *,
+    start_token: Sequence[float],
+    padded: bool = False,
+    device: torch.device | str = "cpu",
+) -> PackedBatch:
+    """Lays drawings out for the network.
+
+    Args:
+        strokes: (sum N_s, 3) stroke-3 rows of all drawings one after another, normalised.
+        lengths: (B,) N_s of each, falling.
+        max_length: N_max. A drawing of so many points has no end to predict.
+        start_token: S_0.
+        padded: let the decoder run to N_max for every drawing, over the padding too.
+        device: where the tensors shall be.
+
+    Raises:
+        ValueError: `padded`, and a drawing is longer than N_max.
+    """
+    if padded and len(lengths) and lengths[0] > max_length:
+        raise ValueError(f"a drawing has {lengths[0]} points, more than the model's N_max of {max_length}")
+    rows = torch.zeros(len(strokes) + 2, 5)  # all points, then the end token, then the start token
+    source = torch.from_numpy(strokes)
+    rows[:-2, :2] = source[:, :2]
+    rows[:-2, 2] = 1 - source[:, 2]
+    rows[:-2, 3] = source[:, 2]
+    end, start = len(strokes), len(strokes) + 1
+    rows[end] = torch.tensor(END_TOKEN)
+    rows[start] = torch.tensor(tuple(start_token))
+
+    first = torch.from_numpy(np.cumsum(lengths) - lengths)
+    count = torch.from_numpy(lengths)
+    points = packed_layout(lengths)
+    forward = first[points.drawing] + points.step
+    backward = first[points.drawing] + count[points.drawing] - 1 - points.step
+    steps = packed_layout(np.full_like(lengths, max_length) if padded else lengths + (lengths < max_length))
+    target = torch.where(steps.step < count[steps.drawing], first[steps.drawing] + steps.step, end)
+    before = torch.where(steps.step - 1 < count[steps.drawing], first[steps.drawing] + steps.step - 1, end)
+    before = torch.where(steps.step == 0, start, before)
+    return PackedBatch(
+        lengths,
+        points.to(device),
+        rows[forward].to(device),
+        rows[backward].to(device),
+        steps.to(device),
+        rows[before].to(device),
+        rows[target].to(device),
+    )
+
+
+class SketchRNN(nn.Module):
+    """A sketch-rnn model: `config` its sizes, `data` what it knows of the drawings it learned from.
+
+    Weights are `(inputs, outputs)`. A decoder-only model has neither encoder nor z.
+    """
+
+    def __init__(self, config: ModelConfig, data: DataInfo) -> None:
+        super().__init__()
+        self.config = config
+        self.data = data
+        hyper = config.hyper_units, config.hyper_embedding
+        z_size = config.z_size if config.conditional else 0
+        self.decoder = make_cell(config.decoder_cell, 5 + z_size, config.decoder_size, *hyper)
+        outputs = 3 + 6 * config.num_mixtures
+        self.W_y = nn.Parameter(glorot(config.decoder_size, outputs))
+        # uniform for the bias, too: the reference's framework takes its length for both the rows and the columns
+        self.b_y = nn.Parameter(glorot(outputs, outputs)[0].clone())
+        if config.conditional:
+            self.encoder_forward = make_cell(config.encoder_cell, 5, config.encoder_size, *hyper)
+            self.encoder_backward = make_cell(config.encoder_cell, 5, config.encoder_size, *hyper)
+            self.W_mu = nn.Parameter(0.001 * torch.randn(2 * config.encoder_size, config.z_size))
+            self.b_mu = nn.Parameter(torch.zeros(config.z_size))
+            self.W_sigma = nn.Parameter(0.001 * torch.randn(2 * config.encoder_size, config.z_size))
+            self.b_sigma = nn.Parameter(torch.zeros(config.z_size))
+            state_size = sum(self.decoder.state_sizes)
+            self.W_z = nn.Parameter(0.001 * torch.randn(config.z_size, state_size))
+            self.b_z = nn.Parameter(torch.zeros(state_size))
+
+    @property
+    def device(self) -> torch.device:
+        return self.W_y.device
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def pack(self, strokes: NDArray[np.float32], lengths: NDArray[np.int64], *, padded: bool = False) -> PackedBatch:
+        """`pack` with this model's N_max, start token and device."""
+        return pack(
+            strokes,
+            lengths,
+            self.data.max_length,
+            start_token=self.data.start_token,
+            padded=padded,
+            device=self.device,
+        )
+
+    def encoder(
+        self, batch: PackedBatch, keep: float = 1.0, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """mu and sigma_hat (B, N_z) of the drawings in a batch; `keep` below 1 turns recurrent dropout on."""
+        last = []
+        for cell, rows in ((self.encoder_forward, batch.forward), (self.encoder_backward, batch.backward)):
+            dropout = dropout_factors(cell, batch.points, keep, generator)
+            state = zero_state(cell, batch.num_drawings)
+            _, final = run(cell, rows @ cell.input_weights(), batch.points, state, dropout)
+            last.append(final[0])
+        h = torch.cat(last, dim=1)
+        return h @ self.W_mu + self.b_mu, h @ self.W_sigma + self.b_sigma
+
+    def initial_state(self, z: Tensor | None, n: int) -> State:
+        """The decoder's state before the first step: tanh(W_z z + b_z), zeros without z."""
+        if z is None:
+            return zero_state(self.decoder, n)
+        return self.decoder.split_state(torch.tanh(z @ self.W_z + self.b_z))
+
+    def decoder_outputs(
+        self,
+        batch: PackedBatch,
+        z: Tensor | None,
+        keep: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, State]:
+        """The outputs y (P, 3 + 6 M) at every step, fed with what was drawn (teacher forcing), and the last state.
+
+        Args:
+            batch: the drawings.
+            z: (B, N_z), None for a decoder-only model.
+            keep: share of units that recurrent dropout keeps; 1 for none.
+            generator: of the dropout.
+        """
+        weights = self.decoder.input_weights()
+        inputs = batch.inputs @ weights[:5]
+        if z is not None:  # the same at every step: multiplied once a drawing
+            inputs = inputs + (z @ weights[5:])[batch.steps.drawing]
+        dropout = dropout_factors(self.decoder, batch.steps, keep, generator)
+        h, final = run(self.decoder, inputs, batch.steps, self.initial_state(z, batch.num_drawings), dropout)
+        return torch.addmm(self.b_y, h, self.W_y), final
+
+    def pack_drawings(self, drawings: Sequence[Drawing]) -> tuple[PackedBatch, NDArray[np.int64]]:
+        """Drawings in their own units as a batch, and the order (B,) in which it holds them."""
+        lengths = np.array([len(drawing) for drawing in drawings], dtype=np.int64)
+        order = np.argsort(-lengths, kind="stable")
+        strokes = [normalise(drawings[i].stroke3, self.data.scale_factor) for i in order]
+        return self.pack(np.concatenate(strokes), lengths[order]), order
+
+    @torch.inference_mode()
+    def encode(self, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """mu and sigma (n, N_z) of drawings in their own units: z = mu + sigma * N(0, I).
+
+        Raises:
+            ValueError: the model is decoder only.
+        """
+        if not self.config.conditional:
+            raise ValueError("this model has no encoder: it was trained decoder only (unconditional)")
+        mu = np.zeros((len(drawings), self.config.z_size), np.float32)
+        sigma = np.ones_like(mu)
+        for start in range(0, len(drawings), ENCODE_AT_ONCE):
+            batch, order = self.pack_drawings(drawings[start : start + ENCODE_AT_ONCE])
+            mean, sigma_hat = self.encoder(batch)
+            mu[start + order] = mean.cpu().numpy()
+            sigma[start + order] = torch.exp(sigma_hat / 2).cpu().numpy()
+        return mu, sigma

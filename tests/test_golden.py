@@ -1,0 +1,135 @@
+"""The reference's own numbers, computed there in float32: every intermediate value, every loss, every gradient."""
+
+import numpy as np
+import pytest
+import torch
+from golden import FILES, model_of, renamed
+
+from sketchrnn.drawing import Drawing, normalise
+from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
+from sketchrnn.model.mixture import split_output
+
+RELATIVE = 1e-5
+RELATIVE_GRADIENT = 1e-4
+
+
+def close(ours, theirs, relative):
+    """Within `relative` of the array's own size: its largest number."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    assert ours.shape == theirs.shape
+    scale = np.abs(theirs).max()
+    assert np.abs(ours - theirs).max() <= relative * scale, np.abs(ours - theirs).max() / scale
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.stem)
+def golden(request):
+    return dict(np.load(request.param))
+
+
+def batch_of(model, golden, padded):
+    """The five drawings, longest first as our batches are, and the row of the file's batch that each is."""
+    drawings = [golden[f"stroke3/{k}"] for k in golden["order"]][::-1]
+    strokes = np.concatenate([normalise(d, model.data.scale_factor) for d in drawings])
+    lengths = np.array([len(d) for d in drawings])
+    return model.pack(strokes, lengths, padded=padded), np.arange(5)[::-1]
+
+
+def unpacked(rows, layout, theirs_shape):
+    """Packed rows (P, K) as (5, steps, K), in our order."""
+    array = np.full((*theirs_shape[:2], rows.shape[1]), np.nan, np.float32)
+    array[layout.drawing.numpy(), layout.step.numpy()] = rows.detach().numpy()
+    return array
+
+
+def test_golden_files_are_there():
+    assert len(FILES) == 8
+
+
+def test_golden_inputs(golden):
+    model = model_of(golden)
+    batch, order = batch_of(model, golden, padded=True)
+    stroke5 = golden["stroke5"][order]
+    np.testing.assert_array_equal(batch.lengths, golden["lengths"][order])
+    np.testing.assert_allclose(unpacked(batch.inputs, batch.steps, (5, 48)), stroke5[:, :-1], rtol=1e-6)
+    np.testing.assert_allclose(unpacked(batch.targets, batch.steps, (5, 48)), stroke5[:, 1:], rtol=1e-6)
+    drawing = Drawing(golden["stroke3/2"])
+    scaled = Drawing(normalise(drawing.stroke3, model.data.scale_factor)).stroke5(48)
+    np.testing.assert_allclose(scaled, golden["stroke5"][golden["order"].tolist().index(2)][1:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("golden", [f for f in FILES if "vae" in f.stem], ids=lambda path: path.stem, indirect=True)
+def test_golden_encoder(golden):
+    model = model_of(golden)
+    batch, order = batch_of(model, golden, padded=False)
+    mu, sigma_hat = model.encoder(batch)
+    close(mu.detach(), golden["mu"][order], RELATIVE)
+    close(sigma_hat.detach(), golden["presig"][order], RELATIVE)
+    close(kl_loss(mu, sigma_hat).mean().item(), golden["L_KL_train"], RELATIVE)
+    close(kl_loss(mu, sigma_hat).mean().item(), golden["L_KL_eval"], RELATIVE)
+    kl_loss(mu, sigma_hat).mean().backward()
+    theirs = renamed(golden | zero_gradients(golden, "grad_kl"), "grad_kl", model.config)
+    for name, parameter in model.named_parameters():
+        if parameter.grad is None:
+            assert not theirs[name].any()
+        else:
+            close(parameter.grad, theirs[name], RELATIVE_GRADIENT)
+
+
+def test_golden_decoder(golden):
+    model = model_of(golden)
+    batch, order = batch_of(model, golden, padded=True)
+    z = torch.from_numpy(golden["z"][order].copy()) if model.config.conditional else None
+    initial = model.initial_state(z, 5)
+    close(model.decoder.join_state(initial).detach(), golden["init"][order], RELATIVE)
+    y, final = model.decoder_outputs(batch, z)
+    close(model.decoder.join_state(final).detach(), golden["final"][order], RELATIVE)
+    mixture = split_output(y)
+    for theirs, ours in {
+        "pi": mixture.log_pi.exp(),
+        "mu1": mixture.mu_x,
+        "mu2": mixture.mu_y,
+        "sigma1": mixture.log_sigma_x.exp(),
+        "sigma2": mixture.log_sigma_y.exp(),
+        "corr": mixture.rho,
+        "pen": mixture.log_q.exp(),
+    }.items():
+        close(unpacked(ours, batch.steps, (5, 48)), golden[theirs][order], RELATIVE)
+
+
+def test_golden_losses_and_gradients(golden):
+    model = model_of(golden)
+    batch, order = batch_of(model, golden, padded=True)
+    z = torch.from_numpy(golden["z"][order].copy()).requires_grad_() if model.config.conditional else None
+    terms = row_terms(model.decoder_outputs(batch, z)[0], batch.targets, density_floor=1e-6)
+    train = sum(reconstruction_loss(terms, 5, 48, "padded"))
+    close(train.item(), golden["L_R_train"], RELATIVE)
+    close(sum(reconstruction_loss(terms, 5, 48, "points")).item(), golden["L_R_eval"], RELATIVE)
+    theirs = renamed(golden, "grad", model.config)
+    if z is None:
+        train.backward()
+    else:
+        train.backward()
+        backward_through_noise(model, golden, z.grad, theirs)
+    for name, parameter in model.named_parameters():
+        close(parameter.grad, theirs[name], RELATIVE_GRADIENT)
+
+
+def backward_through_noise(model, golden, grad_z, theirs):
+    """Carries dL/dz into the encoder as the reference did: z was fed, but its gradient went on through
+    z = mu + exp(sigma_hat / 2) noise, with noise the file does not name. It is found again from the gradient of W_sigma,
+    d = h^T dL/dsigma_hat: (units, N_z) equations for (5, N_z) unknowns; all other gradients then put it to the test.
+    """
+    batch, _ = batch_of(model, golden, padded=False)
+    mu, sigma_hat = model.encoder(batch)
+    # what sigma_hat of each drawing, first column, takes from W_sigma is the drawing's h
+    h = [torch.autograd.grad(s, model.W_sigma, retain_graph=True)[0][:, 0] for s in sigma_hat[:, 0]]
+    equations = torch.vstack([torch.stack(h, dim=1), torch.ones(1, 5)]).double()  # (2 encoder size + 1, 5)
+    wanted = torch.from_numpy(np.vstack([theirs["W_sigma"], theirs["b_sigma"][None]])).double()
+    grad_sigma_hat = torch.linalg.lstsq(equations, wanted).solution
+    torch.autograd.backward([mu, sigma_hat], [grad_z, grad_sigma_hat.float()])
+
+
+def zero_gradients(golden, kind):
+    """Zeros for the weights to which the file names no gradient: those that the loss does not reach."""
+    names = [name.removeprefix("weight/") for name in golden if name.startswith("weight/")]
+    return {f"{kind}/{n}": np.zeros_like(golden[f"weight/{n}"]) for n in names if f"{kind}/{n}" not in golden}
