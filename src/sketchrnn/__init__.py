@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from sketchrnn.data.dataset import Dataset
     from sketchrnn.data.prepare import prepare
     from sketchrnn.drawing import Drawing
-    from sketchrnn.evaluate import density, evaluate, log_likelihood
+    from sketchrnn.evaluation import density, evaluate, log_likelihood
     from sketchrnn.formats import read
     from sketchrnn.generate import analogy, complete, decode, interpolate, reconstruct, sample
     from sketchrnn.model.network import SketchRNN
     from sketchrnn.render import write
-    from sketchrnn.train import train
+    from sketchrnn.training import train
 
 _WHERE = {
     "Dataset": "data.dataset",
@@ -32,18 +32,18 @@ _WHERE = {
     "analogy": "generate",
     "complete": "generate",
     "decode": "generate",
-    "density": "evaluate",
-    "evaluate": "evaluate",
+    "density": "evaluation",
+    "evaluate": "evaluation",
     "interpolate": "generate",
     "load": "checkpoint",
-    "log_likelihood": "evaluate",
+    "log_likelihood": "evaluation",
     "prepare": "data.prepare",
     "preset": "config",
     "read": "formats",
     "reconstruct": "generate",
     "sample": "generate",
     "save": "checkpoint",
-    "train": "train",
+    "train": "training",
     "write": "render",
 }
 

@@ -53,7 +53,7 @@ class Drawing:
         if given.ndim != 2 or given.shape[1] != 3 or given.dtype.kind not in "iufb":
             raise ValueError(f"a drawing is an (n, 3) array of numbers (dx, dy, p), not {given.dtype} {given.shape}")
         with np.errstate(over="ignore"):  # what does not fit into float32 becomes infinite and is refused below
-            rows = np.array(given, dtype=np.float32)
+            rows = np.array(given, dtype=np.float32) + np.float32(0)  # -0 becomes 0: equal drawings hash alike
         bad = ~np.isfinite(rows).all(axis=1)
         if bad.any():
             raise ValueError(f"point {int(np.argmax(bad))} is not finite: {given[np.argmax(bad)].tolist()}")
@@ -88,7 +88,7 @@ class Drawing:
         key: str | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Drawing:
-        """The drawing of `lines`, each `(k, 2)` absolute positions of one stroke; strokes without points are skipped."""
+        """The drawing of `lines`, each `(k, 2)` absolute positions of one stroke; those without points are skipped."""
         strokes = [np.asarray(line, dtype=np.float64).reshape(-1, 2) for line in lines]
         strokes = [stroke for stroke in strokes if len(stroke)]
         if not strokes:
@@ -218,8 +218,13 @@ class Drawing:
 
     # -- to look at
 
-    def svg_path(self, digits: int = 2) -> str:
-        """The strokes as the `d` of an SVG path; a stroke of one point is a dot."""
+    def svg_path(self, digits: int | None = None) -> str:
+        """The strokes as the `d` of an SVG path; a stroke of one point is a dot.
+
+        Numbers have so many decimal `digits`; unset, what keeps them within 1e-4 of the drawing's size.
+        """
+        if digits is None:
+            digits = max(0, 4 - math.floor(math.log10(self.size))) if self.size > 0 else 4
         parts = []
         for line in self.lines():
             points = [f"{_short(x, digits)} {_short(y, digits)}" for x, y in line]
@@ -238,15 +243,14 @@ class Drawing:
         left, top, right, bottom = self.bounds()
         side = max(self.size, 1e-6) * (1 + 2 * margin)
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
-        digits = max(0, 4 - math.ceil(math.log10(side)))
-        paper = (
-            f'<rect x="{x:g}" y="{y:g}" width="{side:g}" height="{side:g}" fill="{background}"/>' if background else ""
-        )
+        box = f'x="{x:.12g}" y="{y:.12g}" width="{side:.12g}" height="{side:.12g}"'
+        paper = f'<rect {box} fill="{background}"/>' if background else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{size:g}" height="{size:g}" '
-            f'viewBox="{x:g} {y:g} {side:g} {side:g}">'
-            f'{paper}<path d="{self.svg_path(digits)}" fill="none" stroke="{color}" stroke-width="{side / 80:g}" '
-            'stroke-linecap="round" stroke-linejoin="round"/></svg>\n'
+            f'viewBox="{x:.12g} {y:.12g} {side:.12g} {side:.12g}">'
+            # By its class formats.svg knows the drawing again, and reads it in its own units.
+            f'{paper}<path class="drawing" d="{self.svg_path()}" fill="none" stroke="{color}" '
+            f'stroke-width="{side / 80:g}" stroke-linecap="round" stroke-linejoin="round"/></svg>\n'
         )
 
     def _repr_svg_(self) -> str:

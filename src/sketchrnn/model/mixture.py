@@ -16,7 +16,7 @@ MAX_RHO_HAT = 8.0
 
 
 @dataclass(frozen=True)
-class Mixture:
+class LogMixture:
     """The parameters at some steps, in normalised units: tensors (..., M), `log_q` (..., 3)."""
 
     log_pi: Tensor
@@ -35,12 +35,12 @@ class Mixture:
         return torch.tanh(self.rho_hat)
 
 
-def split_output(y: Tensor) -> Mixture:
+def split_output(y: Tensor) -> LogMixture:
     """The parameters in the decoder's output (..., 3 + 6 M): 3 pen logits, then M each of mixture logits, mu_x, mu_y,
     log sigma_x, log sigma_y and rho_hat."""
     pen, rest = y.split([3, y.shape[-1] - 3], dim=-1)
     logits, mu_x, mu_y, log_sigma_x, log_sigma_y, rho_hat = rest.chunk(6, dim=-1)
-    return Mixture(
+    return LogMixture(
         torch.log_softmax(logits, dim=-1),
         mu_x,
         mu_y,
@@ -51,7 +51,7 @@ def split_output(y: Tensor) -> Mixture:
     )
 
 
-def log_density(mixture: Mixture, dx: Tensor, dy: Tensor) -> Tensor:
+def log_density(mixture: LogMixture, dx: Tensor, dy: Tensor) -> Tensor:
     """Log of sum_j Pi_j N(dx, dy | mu_xj, mu_yj, sigma_xj, sigma_yj, rho_j), in nats (...,) for offsets (...,).
 
     The exponent is written as u^2 + ((v - rho u) cosh(rho_hat))^2, since 1 / (1 - rho^2) = cosh^2(rho_hat): no
@@ -70,12 +70,12 @@ def log_density(mixture: Mixture, dx: Tensor, dy: Tensor) -> Tensor:
     return torch.logsumexp(mixture.log_pi + log_normal, dim=-1)
 
 
-def at_temperature(mixture: Mixture, tau: float) -> Mixture:
+def at_temperature(mixture: LogMixture, tau: float) -> LogMixture:
     """The mixture at temperature tau > 0: logits divided by tau, sigma^2 multiplied by it (section 2 of the paper)."""
     if tau == 1:
         return mixture
     shift = 0.5 * math.log(tau)
-    return Mixture(
+    return LogMixture(
         torch.log_softmax(mixture.log_pi / tau, dim=-1),
         mixture.mu_x,
         mixture.mu_y,
@@ -86,7 +86,7 @@ def at_temperature(mixture: Mixture, tau: float) -> Mixture:
     )
 
 
-def draw(mixture: Mixture, tau: float, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+def draw(mixture: LogMixture, tau: float, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
     """One point from each of n mixtures.
 
     Args:

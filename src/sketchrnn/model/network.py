@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,6 +109,8 @@ class SketchRNN(nn.Module):
         super().__init__()
         self.config = config
         self.data = data
+        self.training_facts: dict[str, Any] = {}
+        """How it came about: settings, steps and figures; stored with it."""
         hyper = config.hyper_units, config.hyper_embedding
         z_size = config.z_size if config.conditional else 0
         self.decoder = make_cell(config.decoder_cell, 5 + z_size, config.decoder_size, *hyper)
@@ -187,12 +190,14 @@ class SketchRNN(nn.Module):
         h, final = run(self.decoder, inputs, batch.steps, self.initial_state(z, batch.num_drawings), dropout)
         return torch.addmm(self.b_y, h, self.W_y), final
 
-    def pack_drawings(self, drawings: Sequence[Drawing]) -> tuple[PackedBatch, NDArray[np.int64]]:
+    def pack_drawings(
+        self, drawings: Sequence[Drawing], *, padded: bool = False
+    ) -> tuple[PackedBatch, NDArray[np.int64]]:
         """Drawings in their own units as a batch, and the order (B,) in which it holds them."""
         lengths = np.array([len(drawing) for drawing in drawings], dtype=np.int64)
         order = np.argsort(-lengths, kind="stable")
         strokes = [normalise(drawings[i].stroke3, self.data.scale_factor) for i in order]
-        return self.pack(np.concatenate(strokes), lengths[order]), order
+        return self.pack(np.concatenate(strokes), lengths[order], padded=padded), order
 
     @torch.inference_mode()
     def encode(self, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,8 +1,8 @@
 """A cell over many drawings at once, without padding.
 
-The rows of a batch are **packed**: drawings stand in order of falling length, the rows of the first step come first, then
-those of the second, and so on. At each step the drawings still running are the first `batch_sizes[t]` of all, so that the
-batch shrinks as drawings end and no work is done for those that have.
+The rows of a batch are **packed**: drawings stand in order of falling length, the rows of the first step come first,
+then those of the second, and so on. At each step the drawings still running are the first `batch_sizes[t]` of all, so
+that the batch shrinks as drawings end and no work is done for those that have.
 """
 
 from __future__ import annotations

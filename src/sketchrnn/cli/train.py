@@ -1,0 +1,117 @@
+"""`sketchrnn train`: train a model on a dataset."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import arg
+
+import sketchrnn
+from sketchrnn.cli.arguments import Data, Device, Flag
+from sketchrnn.config import ModelConfig, PresetName, TrainConfig, from_dict
+
+PROG = "sketchrnn train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a model on a dataset.
+
+    Options overrule --config, and that the --preset. Interrupted, a run is saved.
+
+    For example:
+        sketchrnn train data/cat --out runs/cat --preset fast --train.steps 20000
+        sketchrnn train data/cat --out runs/cat --resume
+    """
+
+    data: Data
+    out: Annotated[Path, arg(metavar="RUN")]
+    """The run: a folder for the model, its state, metrics.jsonl, pictures and report.html."""
+    resume: Flag = False
+    """Go on with the run in --out, with its own settings; --train.steps may be raised."""
+    init: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="")] = None
+    """Start from the weights of this model, to fine-tune it; its sizes are taken."""
+    preset: Annotated[
+        PresetName | None, arg(metavar="{reference,paper,small-data,fast}", help_behavior_hint="(default: reference)")
+    ] = None
+    """Settings to start from."""
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """TOML or JSON with tables [model] and [train]; a run's config.json too."""
+    tensorboard: Flag = False
+    """Write event files into the run too (needs the extra `tensorboard`)."""
+    device: Device = "auto"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def main(argv: Sequence[str]) -> None:
+    given = tyro.cli(Train, prog=PROG, args=argv)
+    model, train = _defaults(given)
+    # The same options once more, over other defaults.
+    defaults = Train(data=given.data, out=given.out, model=model, train=train)
+    args = tyro.cli(Train, prog=PROG, args=argv, default=defaults)
+    if args.resume and args.model != (started := _run_settings(args.out)[0]):
+        raise ValueError(f"{args.out} is a run of another model: {_differences(started, args.model)}")
+    sketchrnn.train(
+        sketchrnn.Dataset(args.data),
+        out=args.out,
+        model=args.model,
+        config=args.train,
+        resume=args.resume,
+        init=args.init,
+        device=args.device,
+        progress=True,
+        tensorboard=args.tensorboard,
+    )
+    print(f"{args.out}: trained; its report is {args.out / 'report.html'}")
+
+
+def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
+    """What the options of `args` start from: the run that goes on, or preset < model to start from < file."""
+    if args.resume and args.preset is None and args.config is None:
+        return _run_settings(args.out)
+    model, train = sketchrnn.preset(args.preset or "reference")
+    if args.init is not None:
+        model = sketchrnn.load(args.init).config
+    if args.config is None:
+        return model, train
+    tables = _tables(args.config)
+    try:
+        return (
+            from_dict(ModelConfig, {**asdict(model), **tables.get("model", {})}),
+            from_dict(TrainConfig, {**asdict(train), **tables.get("train", {})}),
+        )
+    except ValueError as error:
+        raise ValueError(f"{args.config}: {error}") from error
+
+
+def _run_settings(run: Path) -> tuple[ModelConfig, TrainConfig]:
+    """The settings that a run was started with."""
+    path = run / "config.json"
+    if not path.exists():
+        raise ValueError(f"{run} is not a run that can go on: it has no config.json; leave out --resume to start it")
+    tables = json.loads(path.read_text())
+    return from_dict(ModelConfig, tables["model"]), from_dict(TrainConfig, tables["train"])
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    """The tables `model` and `train` of a settings file."""
+    text = path.read_text()
+    try:
+        tables = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:  # JSON's and TOML's errors are both of this kind
+        raise ValueError(f"{path}: {error}; settings are TOML, or JSON in a file that ends in .json") from error
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise ValueError(f"{path}: settings stand in tables [model] and [train]")
+    if unknown := sorted(set(tables) - {"model", "train"}):
+        raise ValueError(f"{path}: there is no table {', '.join(unknown)}; settings stand in [model] and [train]")
+    return tables
+
+
+def _differences(ours: ModelConfig, theirs: ModelConfig) -> str:
+    a, b = asdict(ours), asdict(theirs)
+    return ", ".join(f"its {name} is {a[name]}, not {b[name]}" for name in a if a[name] != b[name])

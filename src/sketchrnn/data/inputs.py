@@ -1,0 +1,46 @@
+"""The INPUT of a command: drawings named by one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sketchrnn import formats
+from sketchrnn.data.dataset import SPLITS, Dataset, Split
+from sketchrnn.drawing import Drawing
+
+
+def open_input(text: str) -> list[Drawing]:
+    """The drawings that `text` names, in their own units.
+
+    `FILE` is all drawings of a file in any format, `FILE#7` the eighth of them (of an .npz: train, then valid, then
+    test); `DATASET:test` all drawings of a dataset's split, `DATASET:test#7` the eighth. What exists under the whole
+    text is taken as a path, whatever signs it holds.
+
+    Raises:
+        OSError: there is no such file or dataset.
+        ValueError: it cannot be read, holds no drawing, or none of that number.
+    """
+    name, _, number = text.rpartition("#")
+    if Path(text).exists() or not name or not number.isdecimal():
+        drawings = list(_drawings(text))
+        if not drawings:
+            raise ValueError(f"{text} holds no drawing")
+        return drawings
+    wanted, count = int(number), 0
+    source = _drawings(name)
+    if isinstance(source, Split) and wanted < len(source):
+        return [source[wanted]]
+    for count, drawing in enumerate(source, 1):
+        if count == wanted + 1:
+            return [drawing]
+    raise ValueError(f"{text}: there is no #{number}, {name} holds {count} drawings and the first is #0")
+
+
+def _drawings(name: str) -> Iterable[Drawing]:
+    folder, _, split = name.rpartition(":")
+    if folder and split in SPLITS and not Path(name).exists():
+        return Dataset(folder).split(split)
+    if Path(name).is_dir():
+        raise ValueError(f"{name} is a folder: name a file, or a dataset's drawings like {name}:test#7")
+    return formats.iterate(name)

@@ -1,0 +1,231 @@
+"""How well a model expects drawings: the paper's losses, and likelihoods that compare across data sets.
+
+L_R depends on N_max. What does not: **nats per drawing**, -log p of the whole drawing, offsets and pen states of its
+N_s points and the end that follows, in normalised units; **nats per point**, that summed over all drawings and divided
+by the sum of N_s. A drawing of N_max points or more has no end to predict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sketchrnn.drawing import Drawing
+from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
+from sketchrnn.model.mixture import split_output
+from sketchrnn.model.network import SketchRNN
+
+REFERENCE_FLOOR = 1e-6  # what the reference adds to the density of a point
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a model expects at each point of a drawing, in the drawing's own units: numpy arrays, a row for every point
+    and one for what follows the last."""
+
+    pi: NDArray[np.float32]
+    """(n + 1, M) mixture weights."""
+    mu_x: NDArray[np.float32]
+    mu_y: NDArray[np.float32]
+    sigma_x: NDArray[np.float32]
+    sigma_y: NDArray[np.float32]
+    rho: NDArray[np.float32]
+    """(n + 1, M) correlations."""
+    q: NDArray[np.float32]
+    """(n + 1, 3) probabilities that a line follows the point, that the pen lifts after it, that the drawing ended."""
+
+
+@torch.inference_mode()
+def evaluate(
+    model: SketchRNN,
+    drawings: Sequence[Drawing],
+    *,
+    seed: int = 0,
+    padded: bool = True,
+    importance_samples: int = 0,
+    batch_size: int = 100,
+) -> dict[str, float]:
+    """The losses and likelihoods of drawings, without dropout; z is drawn from the encoder.
+
+    Args:
+        model: any model.
+        drawings: in the units of the model's data, none of them longer than its N_max.
+        seed: of z; the z of a drawing depends on its place in `drawings` alone.
+        padded: L_R over the padding too; it costs as much again as all else.
+        importance_samples: k, draws of z for the importance-weighted bound (Burda et al., 2016); 0 leaves it out.
+        batch_size: drawings at once.
+
+    Returns:
+        `L_R`, `L_s`, `L_p`: the paper's losses as the reference evaluates them (pen states of the points alone).
+        `L_R_padded`: as the reference trains it (pen states to N_max).
+        `L_KL`: divided by N_z; 0 for a decoder-only model.
+        `nats_per_drawing`, `nats_per_point`: exact, without floor; for a conditional model of the reconstruction.
+        `bound`: nats per drawing with what z costs, reconstruction + N_z L_KL; an upper bound of -log p.
+        `importance_bound`: the same bound, tighter, from k draws of z each.
+        `drawings`: how many there were.
+
+    Raises:
+        ValueError: there is no drawing, or one is longer than N_max.
+    """
+    _check(model, drawings)
+    sums: dict[str, float] = dict.fromkeys(("L_s", "L_p", "L_p_padded", "L_KL", "nats", "importance"), 0.0)
+    for start in range(0, len(drawings), batch_size):
+        part = [drawings[i] for i in range(start, min(start + batch_size, len(drawings)))]
+        for name, value in _batch_sums(model, part, start, seed, padded, importance_samples).items():
+            sums[name] += value
+    n = len(drawings)
+    mean = {name: value / n for name, value in sums.items()}
+    figures = {
+        "L_R": mean["L_s"] + mean["L_p"],
+        "L_s": mean["L_s"],
+        "L_p": mean["L_p"],
+        "L_KL": mean["L_KL"],
+        "nats_per_drawing": mean["nats"],
+        "nats_per_point": sums["nats"] / sum(len(drawing) for drawing in drawings),
+        "bound": mean["nats"] + model.config.z_size * mean["L_KL"],
+        "drawings": n,
+    }
+    if padded:
+        figures["L_R_padded"] = mean["L_s"] + mean["L_p_padded"]
+    if importance_samples and model.config.conditional:
+        figures["importance_bound"] = mean["importance"]
+    return figures
+
+
+def _batch_sums(
+    model: SketchRNN, drawings: Sequence[Drawing], start: int, seed: int, padded: bool, k: int
+) -> dict[str, float]:
+    """The sums over the drawings of a batch; `start` is the place of the first among all."""
+    batch, order = model.pack_drawings(drawings)
+    n, longest = len(drawings), model.data.max_length
+    z, sums = None, {}
+    if model.config.conditional:
+        mu, sigma_hat = model.encoder(batch)
+        sigma = torch.exp(sigma_hat / 2)
+        sums["L_KL"] = float(kl_loss(mu, sigma_hat).sum())
+        noise = _noise(seed, start + order, max(k, 1), model.config.z_size).to(model.device)
+        z = mu + sigma * noise[:, 0]
+    y, _ = model.decoder_outputs(batch, z)
+    floored = row_terms(y, batch.targets, REFERENCE_FLOOR)
+    L_s, L_p = reconstruction_loss(floored, 1, longest, "points")
+    sums |= {
+        "L_s": float(L_s),
+        "L_p": float(L_p),
+        "nats": -float(_log_p(y, batch.targets, batch.steps.drawing, n).sum()),
+    }
+    if padded:
+        whole, _ = model.pack_drawings(drawings, padded=True)
+        terms = row_terms(model.decoder_outputs(whole, z)[0], whole.targets)
+        sums["L_p_padded"] = float(reconstruction_loss(terms, 1, longest, "padded")[1])
+    if k and z is not None:
+        log_weights = torch.stack(
+            [
+                _log_p(model.decoder_outputs(batch, z_j)[0], batch.targets, batch.steps.drawing, n)
+                - 0.5 * z_j.square().sum(dim=1)
+                + (0.5 * e.square() + sigma_hat / 2).sum(dim=1)
+                for e in noise.unbind(1)
+                for z_j in (mu + sigma * e,)
+            ]
+        )
+        sums["importance"] = -float((torch.logsumexp(log_weights, dim=0) - math.log(k)).sum())
+    return sums
+
+
+@torch.inference_mode()
+def log_likelihood(
+    model: SketchRNN,
+    drawings: Sequence[Drawing],
+    z: ArrayLike | None = None,
+    *,
+    batch_size: int = 100,
+) -> NDArray[np.float64]:
+    """log p (n,) of each drawing in nats: offsets, pen states and the end that follows, in normalised units.
+
+    A density may exceed 1 and its logarithm 0: that is no mistake.
+
+    Args:
+        model: any model.
+        drawings: in the units of the model's data.
+        z: (N_z,) or (n, N_z), what a conditional model is given; z = mu of each drawing if None, so that it is the
+            likelihood of its reconstruction.
+        batch_size: drawings at once.
+    """
+    latent = _latent(model, drawings, z)
+    result = np.zeros(len(drawings))
+    for start in range(0, len(drawings), batch_size):
+        part = [drawings[i] for i in range(start, min(start + batch_size, len(drawings)))]
+        batch, order = model.pack_drawings(part)
+        rows = None if latent is None else torch.from_numpy(latent[start + order]).to(model.device)
+        y, _ = model.decoder_outputs(batch, rows)
+        result[start + order] = _log_p(y, batch.targets, batch.steps.drawing, len(part)).cpu().numpy()
+    return result
+
+
+@torch.inference_mode()
+def density(model: SketchRNN, drawing: Drawing, z: ArrayLike | None = None) -> Mixture:
+    """What a model expects at each point of a drawing from those before it, in the drawing's own units.
+
+    Args:
+        model: any model.
+        drawing: in the units of the model's data.
+        z: (N_z,), what a conditional model is given; z = mu of the drawing if None.
+
+    Returns:
+        n + 1 rows: row i is the prediction of point i, the last that of what follows the drawing.
+    """
+    latent = _latent(model, [drawing], z)
+    # one point more than there is, whatever it is: its prediction depends on those before it alone
+    longer = Drawing(np.vstack([drawing.stroke3, np.zeros((1, 3), np.float32)]))
+    batch, _ = model.pack_drawings([longer])
+    y, _ = model.decoder_outputs(batch, None if latent is None else torch.from_numpy(latent).to(model.device))
+    mixture, scale = split_output(y[: len(drawing) + 1]), model.data.scale_factor
+    return Mixture(
+        pi=mixture.log_pi.exp().cpu().numpy(),
+        mu_x=(mixture.mu_x * scale).cpu().numpy(),
+        mu_y=(mixture.mu_y * scale).cpu().numpy(),
+        sigma_x=(mixture.log_sigma_x.exp() * scale).cpu().numpy(),
+        sigma_y=(mixture.log_sigma_y.exp() * scale).cpu().numpy(),
+        rho=mixture.rho.cpu().numpy(),
+        q=mixture.log_q.exp().cpu().numpy(),
+    )
+
+
+def _log_p(y: Tensor, targets: Tensor, drawing: Tensor, n: int) -> Tensor:
+    """log p (n,) float64 of each packed drawing."""
+    terms = row_terms(y, targets)
+    return torch.zeros(n, dtype=torch.float64, device=y.device).index_add_(
+        0, drawing, (terms.offset + terms.pen).double()
+    )
+
+
+def _noise(seed: int, places: NDArray[np.int64], k: int, size: int) -> Tensor:
+    """(n, k, size) standard normal numbers, each drawing's from a stream of its own."""
+    streams = [np.random.default_rng([seed, int(place)]).standard_normal((k, size), np.float32) for place in places]
+    return torch.from_numpy(np.stack(streams))
+
+
+def _latent(model: SketchRNN, drawings: Sequence[Drawing], z: ArrayLike | None) -> NDArray[np.float32] | None:
+    if not model.config.conditional:
+        if z is not None:
+            raise ValueError("this model has no z: it was trained decoder only (unconditional)")
+        return None
+    if z is None:
+        return model.encode(drawings)[0]
+    return np.array(np.broadcast_to(np.asarray(z, np.float32), (len(drawings), model.config.z_size)))
+
+
+def _check(model: SketchRNN, drawings: Sequence[Drawing]) -> None:
+    if not len(drawings):
+        raise ValueError("there is no drawing to evaluate")
+    longest = max(len(drawing) for drawing in drawings)
+    if longest > model.data.max_length:
+        raise ValueError(
+            f"a drawing has {longest} points, the model's N_max is {model.data.max_length}: "
+            f"prepare the data with --max-points {model.data.max_length}"
+        )

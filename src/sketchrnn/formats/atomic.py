@@ -1,0 +1,65 @@
+"""Writing a file so that it is either there whole or as it was before."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same ending, that becomes `path` when the block ends well.
+
+    What was written reaches the disk before the name does. When the block fails, or the process gets an exception, the
+    temporary file is removed and whatever stood at `path` stays as it was.
+
+    Raises:
+        OSError: the folder is missing or not writable, the disk is full, or `path` is a folder or a device.
+    """
+    target = Path(os.path.realpath(path))  # through a symbolic link, which stays one
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path} cannot be written: it is a folder or a device, not a file")
+    temporary = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
+    try:
+        # Not tempfile: its files are private to their owner whatever the umask says, and this one is to be published.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {target.parent}") from None
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {_reason(error)}") from None
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OSError(f"{path} could not be written: {_reason(error)}; what stood there before is kept") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name itself durable, where the file system lets a folder be synced."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

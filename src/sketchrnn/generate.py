@@ -1,0 +1,380 @@
+"""Drawings from a model: the six kinds of the paper's section 4, all through one sampler.
+
+Temperature tau (section 2 of the paper): pen and mixture logits are divided by it, variances multiplied. 1 draws as the
+model learned, towards 0 more and more certainly, at 0 the most likely point at every step.
+
+Random numbers are a stream of their own for each drawing, made from the seed and the drawing's number among those that
+start alike. What comes out for one drawing does not depend on how many are made along with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sketchrnn.drawing import Drawing, normalise
+from sketchrnn.model.cells import State
+from sketchrnn.model.mixture import draw, split_output
+from sketchrnn.model.network import SketchRNN
+
+AT_ONCE = 1024  # drawings sampled together; bounds memory
+PEN_END = 2
+
+
+def sample(
+    model: SketchRNN,
+    n: int = 1,
+    *,
+    temperature: float = 0.4,
+    seed: int = 0,
+    max_length: int | None = None,
+) -> list[Drawing]:
+    """New drawings: z from N(0, I) where the model is conditional, then the decoder.
+
+    Args:
+        model: any model.
+        n: how many.
+        temperature: tau.
+        seed: the same seed draws the same drawings; drawing i is the same for every n.
+        max_length: end a drawing after so many points; N_max of the model's data if None.
+
+    Returns:
+        n drawings in the units of the model's data.
+
+    Raises:
+        ValueError: n or the temperature is negative.
+    """
+    _check(n, temperature, seed)
+    streams = list(range(n))
+    z = _normal(seed, streams, model.config.z_size) if model.config.conditional else None
+    return _draw(model, z, streams, temperature=temperature, seed=seed, max_length=max_length)
+
+
+def decode(
+    model: SketchRNN,
+    z: ArrayLike,
+    *,
+    n: int = 1,
+    temperature: float = 0.4,
+    seed: int = 0,
+    max_length: int | None = None,
+) -> list[Drawing]:
+    """Drawings of given latent vectors.
+
+    Args:
+        model: a conditional model.
+        z: (k, N_z) or (N_z,).
+        n: drawings of each z.
+        temperature, seed, max_length: as in `sample`. Equal numbers serve every z, so that only z makes the difference.
+
+    Returns:
+        k n drawings, those of the first z first.
+
+    Raises:
+        ValueError: the model has no z, or z is not finite or of another size.
+    """
+    _require_conditional(model)
+    _check(n, temperature, seed)
+    rows = np.atleast_2d(np.asarray(z, dtype=np.float32))
+    if rows.ndim != 2 or rows.shape[1] != model.config.z_size:
+        raise ValueError(f"z is {np.shape(z)}; this model's z has {model.config.z_size} numbers")
+    if not np.isfinite(rows).all():
+        raise ValueError("z holds numbers that are not finite")
+    streams = list(range(n)) * len(rows)
+    rows = rows.repeat(n, axis=0)
+    return _draw(model, rows, streams, temperature=temperature, seed=seed, max_length=max_length)
+
+
+def reconstruct(
+    model: SketchRNN,
+    drawings: Drawing | Sequence[Drawing],
+    *,
+    n: int = 1,
+    temperature: float = 0.2,
+    seed: int = 0,
+    sample_z: bool = False,
+) -> list[Drawing]:
+    """What a conditional model sees in drawings: each is encoded and drawn again from its z (the paper's section 4.1).
+
+    Args:
+        model: a conditional model.
+        drawings: in the units of the model's data.
+        n: reconstructions of each.
+        temperature, seed: as in `sample`.
+        sample_z: draw z from N(mu, sigma); else z = mu.
+
+    Returns:
+        n drawings for each given, in order.
+    """
+    _require_conditional(model)
+    _check(n, temperature, seed)
+    given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
+    mu, sigma = model.encode(given)
+    if not sample_z:
+        return decode(model, mu, n=n, temperature=temperature, seed=seed)
+    z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
+    return _draw(model, z, list(range(n)) * len(given), temperature=temperature, seed=seed)
+
+
+def interpolate(
+    model: SketchRNN,
+    a: Drawing,
+    b: Drawing,
+    *,
+    steps: int = 10,
+    method: Literal["spherical", "linear"] = "spherical",
+    temperature: float = 0.2,
+    seed: int = 0,
+) -> list[Drawing]:
+    """The way from one drawing to another through the latent space (the paper's section 4.2).
+
+    Args:
+        model: a conditional model.
+        a, b: the ends, in the units of the model's data.
+        steps: drawings on the way, both ends included.
+        method: along the arc between z_a and z_b, or straight.
+        temperature, seed: as in `sample`.
+
+    Returns:
+        `steps` drawings, from a's reconstruction to b's.
+    """
+    _require_conditional(model)
+    if steps < 2:
+        raise ValueError(f"steps is {steps}; a way has at least its two ends")
+    if method not in ("spherical", "linear"):
+        raise ValueError(f"method is {method!r}, not spherical or linear")
+    z_a, z_b = model.encode([a, b])[0]
+    path = slerp if method == "spherical" else lerp
+    z = np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
+    return decode(model, z, temperature=temperature, seed=seed)
+
+
+def analogy(
+    model: SketchRNN,
+    a: Drawing,
+    b: Drawing,
+    c: Drawing,
+    *,
+    n: int = 1,
+    temperature: float = 0.2,
+    seed: int = 0,
+) -> list[Drawing]:
+    """Arithmetic with drawings: z = z_a + (z_b - z_c) (the paper's section 4.3).
+
+    Args:
+        model: a conditional model.
+        a, b, c: in the units of the model's data.
+        n: drawings of the result.
+        temperature, seed: as in `sample`.
+    """
+    _require_conditional(model)
+    z_a, z_b, z_c = model.encode([a, b, c])[0]
+    return decode(model, z_a + (z_b - z_c), n=n, temperature=temperature, seed=seed)
+
+
+def complete(
+    model: SketchRNN,
+    prefix: Drawing,
+    *,
+    n: int = 1,
+    temperature: float = 0.8,
+    seed: int = 0,
+    z: ArrayLike | None = None,
+    max_length: int | None = None,
+) -> list[Drawing]:
+    """Endings of an incomplete drawing: the decoder reads what is there, then draws on (the paper's section 4.4).
+
+    A conditional model needs a z for what the whole may become. It is drawn from N(mu, sigma) of what is there, a new
+    one for every ending, unless one is given.
+
+    Args:
+        model: any model.
+        prefix: what is there, in the units of the model's data; it may be empty.
+        n: endings.
+        temperature, seed: as in `sample`.
+        z: (N_z,) or (n, N_z), for a conditional model.
+        max_length: end after so many points in all; N_max of the model's data if None.
+
+    Returns:
+        n drawings, each beginning with the points of `prefix`.
+
+    Raises:
+        ValueError: `prefix` is as long as a drawing may become, or z does not fit.
+    """
+    _check(n, temperature, seed)
+    longest = model.data.max_length if max_length is None else max_length
+    if len(prefix) >= longest:
+        raise ValueError(
+            f"the drawing to complete has {len(prefix)} points already and the model ends drawings at {longest}: "
+            "give fewer points, or a larger max_length"
+        )
+    latent: NDArray[np.float32] | None = None
+    if model.config.conditional:
+        if z is None:
+            mu, sigma = model.encode([prefix])
+            latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
+        else:
+            latent = np.broadcast_to(np.asarray(z, np.float32), (n, model.config.z_size))
+    elif z is not None:
+        raise ValueError("this model has no z: it was trained decoder only (unconditional)")
+    streams = list(range(n))
+    return _draw(model, latent, streams, temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
+
+
+def lerp(a: NDArray[np.float32], b: NDArray[np.float32], t: float) -> NDArray[np.float32]:
+    """The point at share t of the straight way from a to b."""
+    return ((1 - t) * a + t * b).astype(np.float32)
+
+
+def slerp(a: NDArray[np.float32], b: NDArray[np.float32], t: float) -> NDArray[np.float32]:
+    """The point at share t of the arc from a to b (Shoemake, 1985; White, 2016); straight where they lie in a line."""
+    cosine = float(np.dot(a, b) / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12))
+    angle = math.acos(min(1.0, max(-1.0, cosine)))
+    if math.sin(angle) < 1e-4:
+        return lerp(a, b, t)
+    return ((math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)).astype(np.float32)
+
+
+def _draw(
+    model: SketchRNN,
+    z: NDArray[np.float32] | None,
+    streams: Sequence[int],
+    *,
+    temperature: float,
+    seed: int,
+    max_length: int | None = None,
+    prefix: Drawing | None = None,
+) -> list[Drawing]:
+    """One drawing for each stream of random numbers, from its row of z."""
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(
+            f"the temperature is {temperature:g}; it must be 0 (the most likely) or above, usually up to 1"
+        )
+    if seed < 0:
+        raise ValueError(f"the seed is {seed}; it must not be negative")
+    longest = model.data.max_length if max_length is None else max_length
+    if longest < 1:
+        raise ValueError(f"max_length is {longest}; it must be at least 1")
+    drawings: list[Drawing] = []
+    for start in range(0, len(streams), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        rows = _sampler(model, None if z is None else z[part], streams[part], temperature, seed, longest, prefix)
+        drawings.extend(_in_own_units(model, row, prefix) for row in rows)
+    return drawings
+
+
+@torch.inference_mode()
+def _sampler(
+    model: SketchRNN,
+    z: NDArray[np.float32] | None,
+    streams: Sequence[int],
+    temperature: float,
+    seed: int,
+    longest: int,
+    prefix: Drawing | None,
+) -> list[NDArray[np.float32]]:
+    """Normalised stroke-3 rows (n, 3) of each drawing. Drawings that end leave the batch."""
+    device, n = model.device, len(streams)
+    given = 0 if prefix is None else len(prefix)
+    room = longest - given
+    uniform, normal = _random_numbers(seed, streams, room)
+    uniform_rows = torch.from_numpy(uniform).to(device)
+    normal_rows = torch.from_numpy(normal).to(device)
+    latent = None if z is None else torch.tensor(z).to(device)
+    weights = model.decoder.input_weights()
+    of_z = None if latent is None else latent @ weights[5:]  # the same at every step
+    state = model.initial_state(latent, n)
+    token = torch.tensor([model.data.start_token], device=device).expand(n, 5)
+    if prefix is not None:
+        token, state = _read_prefix(model, prefix, token, state, weights[:5], of_z)
+
+    rows = torch.zeros(n, room, 3, device=device)
+    lengths = torch.full((n,), room, device=device)
+    running = torch.arange(n, device=device)
+    for t in range(room):
+        inputs = token @ weights[:5]
+        state = model.decoder.step(inputs if of_z is None else inputs + of_z, state)
+        mixture = split_output(torch.addmm(model.b_y, state[0], model.W_y))
+        offset, pen = draw(mixture, temperature, uniform_rows[running, t], normal_rows[running, t])
+        rows[running, t, :2] = offset
+        rows[running, t, 2] = (pen == 1).float()
+        token = torch.cat([offset, torch.nn.functional.one_hot(pen, 3).float()], dim=1)
+        going_on = pen != PEN_END
+        if not going_on.all():
+            lengths[running[~going_on]] = t
+            running, token = running[going_on], token[going_on]
+            state = tuple(part[going_on] for part in state)
+            of_z = None if of_z is None else of_z[going_on]
+            if not len(running):
+                break
+    ends = lengths.tolist()
+    drawn = rows.cpu().numpy()
+    return [drawn[i, : ends[i]] for i in range(n)]
+
+
+def _read_prefix(
+    model: SketchRNN, prefix: Drawing, token: Tensor, state: State, weights: Tensor, of_z: Tensor | None
+) -> tuple[Tensor, State]:
+    """Lets the decoder read what is there; returns the last point as the next input, and the state before it."""
+    points = Drawing(normalise(prefix.stroke3, model.data.scale_factor)).stroke5()
+    for point in torch.from_numpy(points).to(model.device):
+        inputs = token @ weights
+        state = model.decoder.step(inputs if of_z is None else inputs + of_z, state)
+        token = point.expand(len(token), 5)
+    return token, state
+
+
+def _random_numbers(seed: int, streams: Sequence[int], steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, steps, 2) uniform and standard normal numbers, each drawing's from a stream of its own."""
+    uniform = np.empty((len(streams), steps, 2), np.float32)
+    normal = np.empty((len(streams), steps, 2), np.float32)
+    for row, stream in enumerate(streams):
+        rng = np.random.default_rng([seed, stream, 0])
+        rng.random(out=uniform[row], dtype=np.float32)
+        # a stream of its own again: a longer drawing must not shift the numbers of a shorter one
+        np.random.default_rng([seed, stream, 1]).standard_normal(out=normal[row], dtype=np.float32)
+    return uniform, normal
+
+
+def _normal(seed: int, streams: Sequence[int], size: int) -> NDArray[np.float32]:
+    """(n, size) standard normal numbers for the z of each drawing."""
+    rows = np.empty((len(streams), size), np.float32)
+    for row, stream in zip(rows, streams, strict=True):
+        np.random.default_rng([seed, stream, 2]).standard_normal(out=row, dtype=np.float32)
+    return rows
+
+
+def _in_own_units(model: SketchRNN, rows: NDArray[np.float32], prefix: Drawing | None) -> Drawing:
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            "the model drew a point that is not finite: its weights are damaged or it was trained too fast"
+        )
+    stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
+    if prefix is not None:
+        stroke3 = np.concatenate([prefix.stroke3, stroke3])
+    label = model.data.labels[0] if len(model.data.labels) == 1 else None
+    return Drawing(stroke3, label)
+
+
+def _require_conditional(model: SketchRNN) -> None:
+    if not model.config.conditional:
+        raise ValueError(
+            "this model has no encoder and no z: it was trained decoder only (unconditional); it samples and completes"
+        )
+
+
+def _check(n: int, temperature: float, seed: int) -> None:
+    if n < 0:
+        raise ValueError(f"n is {n}; it must not be negative")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(
+            f"the temperature is {temperature:g}; it must be 0 (the most likely) or above, usually up to 1"
+        )
+    if seed < 0:
+        raise ValueError(f"the seed is {seed}; it must not be negative")

@@ -1,0 +1,83 @@
+"""What several tests need: small drawings of our own making, small models, and the folder of real drawings."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
+
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+
+
+def wave(rng: np.random.Generator, points: int) -> Drawing:
+    """A drawing of two strokes that look like nothing else: a wave of random height and a line beneath."""
+    x = np.linspace(0, 100, max(2, points - 2))
+    height, phase = rng.uniform(5, 30), rng.uniform(0, 6)
+    line = np.column_stack([x, 50 + height * np.sin(x / 12 + phase)]).round()
+    return Drawing.from_lines([line, [[0, 90], [100, 90]]], label="wave")
+
+
+@pytest.fixture
+def waves() -> list[Drawing]:
+    """Forty drawings of 4 to 24 points."""
+    rng = np.random.default_rng(0)
+    return [wave(rng, int(rng.integers(4, 25))) for _ in range(40)]
+
+
+@pytest.fixture(params=["lstm", "layer_norm", "hyper"])
+def cell(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def small_model(cell: str = "lstm", *, conditional: bool = True, max_length: int = 24, seed: int = 0) -> SketchRNN:
+    """A model with weights far from their initial values, so that every part of it matters."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = ModelConfig(
+            encoder_cell=cell,
+            decoder_cell=cell,
+            conditional=conditional,
+            encoder_size=10,
+            decoder_size=12,
+            z_size=6,
+            num_mixtures=4,
+            hyper_units=8,
+            hyper_embedding=3,
+        )
+        model = SketchRNN(config, DataInfo(scale_factor=11.0, max_length=max_length, labels=("wave",), size=100.0))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.fixture
+def model(cell: str) -> SketchRNN:
+    return small_model(cell)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real drawings; tests that need it are skipped without."""
+    if "SKETCHRNN_DATA" not in os.environ:
+        pytest.skip("SKETCHRNN_DATA names no folder of real drawings")
+    return Path(os.environ["SKETCHRNN_DATA"])
+
+
+@pytest.fixture(scope="session")
+def wave_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset folder of three hundred waves."""
+    import sketchrnn
+    from sketchrnn import formats
+
+    folder = tmp_path_factory.mktemp("data with space")
+    rng = np.random.default_rng(1)
+    formats.write([wave(rng, int(rng.integers(4, 25))) for _ in range(300)], folder / "waves.ndjson")
+    sketchrnn.prepare([folder / "waves.ndjson"], folder / "waves")
+    return folder / "waves"
+
+
+SMALL = ModelConfig(encoder_size=8, decoder_size=12, z_size=4, num_mixtures=3, hyper_units=6, hyper_embedding=2)

@@ -1,0 +1,106 @@
+"""A file is there whole or as it was before."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sketchrnn.formats.atomic import atomic_file
+
+
+def test_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with atomic_file(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".txt"
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_failure_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail() -> None:
+        with atomic_file(target) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_obeys_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_file(tmp_path / "a") as temporary:
+            temporary.write_text("x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"), atomic_file(tmp_path / "missing/a"):
+        pass
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(NotADirectoryError, match="cannot be written: not a directory"),
+        atomic_file(tmp_path / "file/a"),
+    ):
+        pass
+
+
+def test_unwritable_folder() -> None:
+    with pytest.raises(OSError, match="/proc/self/a.svg cannot be written"), atomic_file("/proc/self/a.svg"):
+        pass
+
+
+def test_a_folder_or_device_is_not_replaced(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(os.devnull)):
+        with pytest.raises(OSError, match="not a file"), atomic_file(path):
+            pass
+
+
+def test_symbolic_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with atomic_file(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_other_errors_pass_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_file(tmp_path / "a"):
+        open("/elsewhere")
+    assert os.listdir(tmp_path) == []
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: the write fails in the middle."""
+    (tmp_path / "a").write_text("old")
+    program = """
+import resource, sys
+from sketchrnn.formats.atomic import atomic_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    with atomic_file(sys.argv[1]) as temporary:
+        temporary.write_bytes(bytes(20_000))
+except OSError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a")], capture_output=True, text=True)
+    assert "could not be written: file too large; what stood there before is kept" in done.stdout, done.stderr
+    assert (tmp_path / "a").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]

@@ -1,0 +1,215 @@
+import numpy as np
+import pytest
+import torch
+from conftest import small_model
+
+import sketchrnn
+from sketchrnn import Drawing
+from sketchrnn.generate import lerp, slerp
+from sketchrnn.model.mixture import draw, split_output
+
+
+def assert_same(ours, theirs):
+    """The same drawings, but for the rounding of a matrix product in a batch of another size."""
+    assert [len(d) for d in ours] == [len(d) for d in theirs]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.stroke3, b.stroke3, rtol=1e-3, atol=1e-3)
+
+
+def test_seed_decides(model):
+    one = sketchrnn.sample(model, 20, temperature=0.7, seed=1)
+    assert one == sketchrnn.sample(model, 20, temperature=0.7, seed=1)
+    assert one != sketchrnn.sample(model, 20, temperature=0.7, seed=2)
+    assert len({d for d in one if len(d)}) > 10
+
+
+def test_a_drawing_is_the_same_in_any_batch(model, waves):
+    many = sketchrnn.sample(model, 40, temperature=0.8, seed=3)
+    assert len({len(d) for d in many}) > 3  # they end at different steps, so that the batch shrinks
+    assert_same(sketchrnn.sample(model, 7, temperature=0.8, seed=3), many[:7])
+    again = sketchrnn.reconstruct(model, waves[:6], temperature=0.5, seed=3)
+    for k in (0, 5):
+        assert_same(sketchrnn.reconstruct(model, waves[k], temperature=0.5, seed=3), again[k : k + 1])
+    assert_same(
+        sketchrnn.complete(model, waves[0].head(3), n=2, seed=3),
+        sketchrnn.complete(model, waves[0].head(3), n=9, seed=3)[:2],
+    )
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_sampling_is_the_plain_loop(cell, conditional, temperature):
+    """One drawing, step by step, with the whole of [S; z] through the cell, from the sampler's own random numbers."""
+    model = small_model(cell, conditional=conditional, seed=5)
+    seed, stream = 9, 2
+    z = torch.zeros(1, 0)
+    if conditional:
+        z = torch.from_numpy(np.random.default_rng([seed, stream, 2]).standard_normal((1, 6), dtype=np.float32))
+    uniform = torch.from_numpy(np.random.default_rng([seed, stream, 0]).random((24, 2), dtype=np.float32))
+    normal = torch.from_numpy(np.random.default_rng([seed, stream, 1]).standard_normal((24, 2), dtype=np.float32))
+    token = torch.tensor([[0.0, 0, 1, 0, 0]])
+    rows = []
+    with torch.no_grad():
+        state = model.initial_state(z if conditional else None, 1)
+        for t in range(24):
+            state = model.decoder.step(torch.cat([token, z], 1) @ model.decoder.input_weights(), state)
+            mixture = split_output(state[0] @ model.W_y + model.b_y)
+            offset, pen = draw(mixture, temperature, uniform[t : t + 1], normal[t : t + 1])
+            if int(pen) == 2:
+                break
+            rows.append([*(offset[0] * 11.0).tolist(), float(pen == 1)])
+            token = torch.cat([offset, torch.eye(3)[pen]], 1)
+    expected = Drawing(np.array(rows).reshape(-1, 3))
+    assert_same(sketchrnn.sample(model, 3, temperature=temperature, seed=seed)[2:], [expected])
+
+
+def test_temperature_zero_needs_no_chance(model):
+    z = np.ones(6)
+    assert sketchrnn.decode(model, z, temperature=0, seed=1) == sketchrnn.decode(model, z, temperature=0, seed=2)
+
+
+def test_drawings_end_at_n_max(model):
+    with torch.no_grad():
+        model.b_y[2] = -1e4  # the end never comes by itself
+    assert [len(d) for d in sketchrnn.sample(model, 3, seed=0)] == [24, 24, 24]
+    assert len(sketchrnn.sample(model, 1, max_length=7)[0]) == 7
+    with torch.no_grad():
+        model.b_y[2] = 1e4  # and here at once
+    assert [len(d) for d in sketchrnn.sample(model, 3, seed=0)] == [0, 0, 0]
+
+
+def test_reconstruction_comes_from_mu_or_from_a_drawn_z(model, waves):
+    mu, sigma = model.encode(waves[:2])
+    assert_same(
+        sketchrnn.reconstruct(model, waves[:2], n=2, seed=4), sketchrnn.decode(model, mu, n=2, temperature=0.2, seed=4)
+    )
+    drawn = sketchrnn.reconstruct(model, waves[:2], n=3, seed=4, sample_z=True)
+    noise = np.random.default_rng([4, 1, 2]).standard_normal(6, dtype=np.float32)
+    expected = sketchrnn.decode(model, mu[1] + sigma[1] * noise, n=2, temperature=0.2, seed=4)[1:]
+    assert_same(drawn[4:5], expected)
+
+
+def test_encode_is_the_same_in_any_batch_and_order(model, waves):
+    mu, sigma = model.encode(waves)
+    for k in (0, 7, 39):
+        alone = model.encode([waves[k]])
+        np.testing.assert_allclose(alone[0][0], mu[k], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(alone[1][0], sigma[k], rtol=1e-5, atol=1e-6)
+    assert (sigma > 0).all()
+
+
+def test_interpolation_goes_from_end_to_end(model, waves):
+    a, b = waves[0], waves[1]
+    way = sketchrnn.interpolate(model, a, b, steps=5, temperature=0.3, seed=6)
+    ends = sketchrnn.reconstruct(model, [a, b], temperature=0.3, seed=6)
+    assert len(way) == 5
+    assert_same([way[0], way[-1]], ends)
+    straight = sketchrnn.interpolate(model, a, b, steps=3, method="linear", temperature=0, seed=6)
+    mu = model.encode([a, b])[0]
+    assert_same(straight[1:2], sketchrnn.decode(model, mu.mean(0), temperature=0))
+
+
+def test_slerp_keeps_to_the_arc():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 128)).astype(np.float32)
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    for t in (0.0, 0.3, 1.0):
+        point = slerp(a, b, t)
+        assert np.linalg.norm(point) == pytest.approx(1, abs=1e-5)
+        assert np.arccos(np.clip(a @ point, -1, 1)) == pytest.approx(t * np.arccos(a @ b), abs=2e-3)
+    np.testing.assert_array_equal(slerp(a, a, 0.5), lerp(a, a, 0.5))
+    assert np.isfinite(slerp(a, -a, 0.5)).all()
+    assert np.isfinite(slerp(np.zeros_like(a), b, 0.5)).all()
+
+
+def test_analogy_is_arithmetic_of_z(model, waves):
+    mu = model.encode(waves[:3])[0]
+    expected = sketchrnn.decode(model, mu[0] + mu[1] - mu[2], n=2, temperature=0.2, seed=1)
+    assert_same(sketchrnn.analogy(model, *waves[:3], n=2, seed=1), expected)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_completion_goes_on_from_what_is_there(cell, conditional, waves):
+    model = small_model(cell, conditional=conditional)
+    prefix = waves[0].head(5)
+    endings = sketchrnn.complete(model, prefix, n=12, temperature=0.9, seed=2)
+    assert len({len(e) for e in endings}) > 1
+    for ending in endings:
+        np.testing.assert_array_equal(ending.stroke3[:5], prefix.stroke3)
+        assert 5 <= len(ending) <= 24
+    # the first new point comes from what the model expects after the five
+    z = np.zeros(6) if conditional else None
+    first = sketchrnn.complete(model, prefix, n=1, temperature=0, z=z, max_length=6)[0]
+    expected = sketchrnn.density(model, prefix, z=z)
+    if len(first) > 5:
+        best = expected.pi[5].argmax()
+        np.testing.assert_allclose(first.stroke3[5, :2], [expected.mu_x[5, best], expected.mu_y[5, best]], rtol=1e-4)
+    assert (len(first) > 5) == (expected.q[5].argmax() != 2)
+
+
+def test_completion_of_nothing_is_a_sample():
+    model = small_model(conditional=False)
+    empty = Drawing(np.zeros((0, 3)))
+    assert_same(
+        sketchrnn.complete(model, empty, n=4, temperature=0.5, seed=8),
+        sketchrnn.sample(model, 4, temperature=0.5, seed=8),
+    )
+
+
+def test_more_drawings_than_go_at_once(monkeypatch):
+    model = small_model()
+    whole = sketchrnn.sample(model, 10, seed=1)
+    monkeypatch.setattr("sketchrnn.generate.AT_ONCE", 3)
+    assert_same(sketchrnn.sample(model, 10, seed=1), whole)
+    assert sketchrnn.sample(model, 0) == []
+
+
+def test_own_units(model):
+    """The scale factor is the model's own business: twice the factor, twice the size."""
+    from dataclasses import replace
+
+    before = sketchrnn.sample(model, 5, seed=0)
+    model.data = replace(model.data, scale_factor=22.0)
+    assert_same(sketchrnn.sample(model, 5, seed=0), [d.scaled(2) for d in before])
+
+
+def test_wrong_use_is_told(model, waves):
+    unconditional = small_model(conditional=False)
+    for make in (
+        lambda: sketchrnn.reconstruct(unconditional, waves[0]),
+        lambda: sketchrnn.interpolate(unconditional, waves[0], waves[1]),
+        lambda: sketchrnn.analogy(unconditional, *waves[:3]),
+        lambda: sketchrnn.decode(unconditional, np.zeros(6)),
+        lambda: unconditional.encode(waves),
+        lambda: sketchrnn.complete(unconditional, waves[0].head(2), z=np.zeros(6)),
+    ):
+        with pytest.raises(ValueError, match="decoder only"):
+            make()
+    for temperature in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature"):
+            sketchrnn.sample(model, 1, temperature=temperature)
+    with pytest.raises(ValueError, match="must not be negative"):
+        sketchrnn.sample(model, -1)
+    with pytest.raises(ValueError, match="seed"):
+        sketchrnn.sample(model, 1, seed=-1)
+    with pytest.raises(ValueError, match="max_length"):
+        sketchrnn.sample(model, 1, max_length=0)
+    with pytest.raises(ValueError, match="z has 6 numbers"):
+        sketchrnn.decode(model, np.zeros(5))
+    with pytest.raises(ValueError, match="not finite"):
+        sketchrnn.decode(model, np.full(6, np.nan))
+    with pytest.raises(ValueError, match="at least its two ends"):
+        sketchrnn.interpolate(model, waves[0], waves[1], steps=1)
+    with pytest.raises(ValueError, match="not spherical or linear"):
+        sketchrnn.interpolate(model, waves[0], waves[1], method="round")
+    long = Drawing(np.ones((24, 3)))
+    with pytest.raises(ValueError, match="24 points already"):
+        sketchrnn.complete(model, long)
+
+
+def test_a_model_gone_wild_is_told(model):
+    with torch.no_grad():
+        model.b_y[2] = -1e4
+        model.b_y[3 + 4 * 3 :] = 200.0  # sigma = e^200 is infinite in float32
+    with pytest.raises(ValueError, match="not finite"):
+        sketchrnn.sample(model, 1, temperature=1.0)

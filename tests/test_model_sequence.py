@@ -1,0 +1,107 @@
+import numpy as np
+import torch
+from conftest import small_model
+
+from sketchrnn.model.cells import LSTMCell, orthogonal_gates, zero_state
+from sketchrnn.model.sequence import dropout_factors, packed_layout, run
+
+
+def test_layout_names_every_step_of_every_drawing_once():
+    lengths = np.array([5, 3, 3, 1, 0])
+    layout = packed_layout(lengths)
+    assert layout.batch_sizes == [4, 3, 3, 1, 1]
+    pairs = list(zip(layout.drawing.tolist(), layout.step.tolist(), strict=True))
+    assert sorted(pairs) == [(d, s) for d, n in enumerate(lengths) for s in range(n)]
+    assert layout.step.tolist() == sorted(layout.step.tolist())
+
+
+def test_packed_is_one_by_one(model):
+    """Every output and last state, forward as in a loop over single drawings; so are the gradients."""
+    cell = model.decoder
+    lengths = np.array([7, 4, 4, 2, 1])
+    layout = packed_layout(lengths)
+    x = torch.randn(layout.num_rows, 11, dtype=torch.float64)
+    cell.double()
+    dropout = dropout_factors(cell, layout, 0.7, torch.Generator().manual_seed(1))
+    start = tuple(torch.randn(5, size, dtype=torch.float64, requires_grad=True) for size in cell.state_sizes)
+    h, final = run(cell, x @ cell.input_weights(), layout, start, dropout)
+    loss = (h * torch.arange(1, layout.num_rows + 1)[:, None]).sum() + sum(part.square().sum() for part in final)
+    packed = torch.autograd.grad(loss, [*cell.parameters(), *start])
+
+    loss = torch.zeros((), dtype=torch.float64)
+    for k, n in enumerate(lengths):
+        rows = torch.nonzero(layout.drawing == k).flatten()
+        state = tuple(part[k : k + 1] for part in start)
+        for row in rows.tolist():
+            state = cell.step(x[row : row + 1] @ cell.input_weights(), state, dropout[row : row + 1])
+            np.testing.assert_allclose(state[0][0].detach(), h[row].detach(), rtol=1e-10, atol=1e-12)
+            loss = loss + (state[0] * (row + 1)).sum()
+        assert len(rows) == n
+        for part, whole in zip(state, final, strict=True):
+            np.testing.assert_allclose(part[0].detach(), whole[k].detach(), rtol=1e-10, atol=1e-12)
+        loss = loss + sum(part.square().sum() for part in state)
+    for ours, theirs in zip(packed, torch.autograd.grad(loss, [*cell.parameters(), *start]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_no_step_leaves_the_state_as_it_was(model):
+    cell = model.decoder
+    start = tuple(torch.randn(2, size) for size in cell.state_sizes)
+    h, final = run(cell, torch.zeros(0, cell.input_weights().shape[1]), packed_layout(np.array([0, 0])), start)
+    assert h.shape == (0, cell.size)
+    assert all(torch.equal(a, b) for a, b in zip(start, final, strict=True))
+
+
+def test_state_joined_and_split_again_is_the_same(model):
+    cell = model.decoder
+    state = tuple(torch.randn(3, size) for size in cell.state_sizes)
+    again = cell.split_state(cell.join_state(state))
+    assert all(torch.equal(a, b) for a, b in zip(state, again, strict=True))
+
+
+def test_dropout_keeps_the_mean_and_draws_a_new_mask_for_every_row():
+    cell = LSTMCell(5, 400)
+    factors = dropout_factors(cell, packed_layout(np.array([100, 100])), 0.9, torch.Generator().manual_seed(0))
+    assert set(factors.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.9))}
+    assert abs(float(factors.mean()) - 1) < 0.01
+    assert not torch.equal(factors[0], factors[1])
+    assert dropout_factors(cell, packed_layout(np.array([2])), 1.0, None) is None
+
+
+def test_dropout_is_without_memory_loss():
+    """It falls on the new g alone: with all of g dropped, c is what the forget gate leaves of it."""
+    cell = small_model("lstm").decoder
+    h, c = torch.zeros(1, 12), torch.randn(1, 12)
+    x = torch.randn(1, 11) @ cell.input_weights()
+    f = (x + cell.bias)[:, 24:36]
+    _, left = cell.step(x, (h, c), torch.zeros(1, 12))
+    np.testing.assert_allclose(left.detach(), (c * torch.sigmoid(f + 1)).detach(), rtol=1e-6)
+
+
+def test_initial_weights_are_the_references():
+    torch.manual_seed(0)
+    from sketchrnn import DataInfo, ModelConfig, SketchRNN
+
+    model = SketchRNN(ModelConfig(decoder_cell="hyper"), DataInfo(scale_factor=1.0, max_length=10))
+    gates = orthogonal_gates(16).split(16, dim=1)
+    for gate in gates:
+        np.testing.assert_allclose(gate @ gate.T, np.eye(16), atol=1e-5)
+    limit = (6 / (133 + 2048)) ** 0.5
+    assert 0.99 * limit < model.decoder.W_xh.abs().max().item() <= limit
+    assert 0.15 < model.b_y.abs().max().item() <= (6 / 246) ** 0.5  # about 0.156
+    assert abs(model.W_mu.std().item() - 0.001) < 1e-5
+    assert not model.encoder_forward.bias.any()
+    assert torch.equal(model.decoder.alpha, torch.full((8, 32, 512), 0.1 / 32))
+    assert not model.decoder.W_zw.any()
+    assert not model.decoder.beta.any()
+    assert torch.equal(model.decoder.b_zw, torch.ones(256))
+    assert abs(model.decoder.W_zb.std().item() - 0.01) < 1e-3
+    assert all(not cell.any() for cell in zero_state(model.decoder, 2))
+
+
+def test_sizes_of_the_reference():
+    from sketchrnn import DataInfo, ModelConfig, SketchRNN
+
+    info = DataInfo(scale_factor=1.0, max_length=10)
+    assert SketchRNN(ModelConfig(), info).num_parameters == 2_186_107
+    assert SketchRNN(ModelConfig(conditional=False), info).num_parameters == 1_123_963
