@@ -75,7 +75,7 @@ def test_comments_before_a_page_cost_their_length(tmp_path: Path) -> None:
 def test_another_kind_of_file(tmp_path: Path, ending: str, data: bytes) -> None:
     path = tmp_path / f"a{ending}"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="does not hold what its ending says|not a file of drawings that can be read"):
+    with pytest.raises(ValueError, match=r"does not hold what its ending says|not a file of drawings that can be read"):
         formats.read(path)
 
 

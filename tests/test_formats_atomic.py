@@ -62,7 +62,7 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_unwritable_folder() -> None:
-    with pytest.raises(OSError, match="/proc/self/a.svg cannot be written"), atomic_file("/proc/self/a.svg"):
+    with pytest.raises(OSError, match=r"/proc/self/a\.svg cannot be written"), atomic_file("/proc/self/a.svg"):
         pass
 
 
@@ -83,7 +83,7 @@ def test_symbolic_link_stays(tmp_path: Path) -> None:
 
 def test_other_errors_pass_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_file(tmp_path / "a"):
-        open("/elsewhere")
+        Path("/elsewhere").read_text()
     assert os.listdir(tmp_path) == []
 
 

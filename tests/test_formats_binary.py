@@ -34,7 +34,7 @@ def drawings(draw: st.DrawFn) -> Drawing:
 @settings(deadline=None)
 @given(st.lists(drawings(), min_size=1, max_size=4))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, given_: list[Drawing]) -> None:
-    path = tmp_path_factory.mktemp("binary") / "a.bin"
+    path = tmp_path_factory.getbasetemp() / "a.bin"
     formats.write(given_, path)
     assert formats.kind(path) == "binary"
     for one, two in zip(given_, formats.read(path), strict=True):
@@ -61,6 +61,13 @@ def test_what_other_formats_say_is_kept_where_it_fits(tmp_path: Path) -> None:
     assert (one.label, one.key) == (None, "0")
     assert one.meta == {"timestamp": 1489007527, "countrycode": "ZZ", "recognized": False}
     assert two.meta == {"timestamp": 0, "countrycode": "ZZ", "recognized": True}
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"{", b"<svg", b"<html>", b" {", b"\xff\xfe"])
+def test_a_key_that_begins_like_another_file(tmp_path: Path, start: bytes) -> None:
+    path = save(tmp_path, start.ljust(8, b"\0") + RECORD[8:])
+    assert formats.kind(path) == "binary"
+    assert formats.read(path)[0].key == str(int.from_bytes(start, "little"))
 
 
 @pytest.mark.parametrize("length", range(1, len(RECORD)))

@@ -32,7 +32,7 @@ text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"
 @settings(deadline=None)
 @given(strokes, st.none() | text, st.none() | text)
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, lines: list, label: str | None, key: str | None) -> None:
-    path = tmp_path_factory.mktemp("inkml") / "a.inkml"
+    path = tmp_path_factory.getbasetemp() / "a.inkml"
     drawing = Drawing.from_lines(lines, label=label, key=key)
     formats.write([drawing], path)
     assert formats.kind(path) == "inkml"
@@ -61,10 +61,11 @@ def test_channels_in_another_order(tmp_path: Path) -> None:
 
 
 def test_channels_by_context(tmp_path: Path) -> None:
-    inner = """<definitions><traceFormat xml:id="f"><channel name="Y"/><channel name="X"/></traceFormat>
-      <inkSource xml:id="s"><traceFormat><channel name="F"/><channel name="X"/><channel name="Y"/></traceFormat></inkSource>
+    x, y = '<channel name="X"/>', '<channel name="Y"/>'
+    inner = f"""<definitions><traceFormat xml:id="f">{y}{x}</traceFormat>
+      <inkSource xml:id="s"><traceFormat><channel name="F"/>{x}{y}</traceFormat></inkSource>
       <context xml:id="byformat" traceFormatRef="#f"/><context xml:id="bysource" inkSourceRef="#s"/>
-      <context xml:id="inner"><inkSource><traceFormat><channel name="X"/><channel name="Y"/></traceFormat></inkSource></context>
+      <context xml:id="inner"><inkSource><traceFormat>{x}{y}</traceFormat></inkSource></context>
       <context xml:id="like" contextRef="#bysource"/></definitions>
       <trace contextRef="#byformat">1 2</trace><trace contextRef="#bysource">0 3 4</trace>
       <trace contextRef="#inner">5 6</trace><trace contextRef="#like">0 7 8</trace><trace>10 9</trace>"""
@@ -89,7 +90,8 @@ def test_hexadecimal_and_signs(tmp_path: Path) -> None:
 
 def test_a_stroke_in_pieces(tmp_path: Path) -> None:
     inner = """<trace id="a" continuation="begin">1 1, 2 2</trace><trace>9 9</trace>
-      <trace id="b" continuation="middle" priorRef="#a">3 3</trace><trace continuation="end" priorRef="#b">4 4</trace>"""
+      <trace id="b" continuation="middle" priorRef="#a">3 3</trace>
+      <trace continuation="end" priorRef="#b">4 4</trace>"""
     assert sorted(lines(read(tmp_path, inner))) == [[[1, 1], [2, 2], [3, 3], [4, 4]], [[9, 9]]]
 
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -45,34 +44,38 @@ def ink(document: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))[..., 3] > 30
 
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" fill="none" stroke="black"'
 LIKE_A_RENDERER = {
-    "transforms": OPEN + '<g transform="translate(40 30) rotate(30) skewX(20) scale(1.5,.5)"><rect x="10" y="10" width="60" '
-    'height="40" rx="10"/><circle cx="50" cy="50" r="20" transform="matrix(1 .3 -.2 1 5 6)"/>'
-    '<path d="M0 0a30 10 40 1 0 20 30zm10 10q20 -20 40 0t40 0s10 20 -5 30" transform="skewY(5) rotate(9, 4, 4)"/></g></svg>',
-    "viewBox": OPEN.replace("width", 'stroke-width=".3" viewBox="-10 -10 50 50" width') + '<ellipse cx="15" cy="15" rx="20" ry="10"/>'
-    '<polygon points="0,0 20 0 20,20"/></svg>',
-    "slice": '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100" viewBox="0 0 50 50" preserveAspectRatio='
-    '"xMinYMax slice" fill="none" stroke="black"><ellipse cx="15" cy="35" rx="10" ry="5"/></svg>',
-    "no aspect": '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100" viewBox="0 0 50 50" preserveAspectRatio='
-    '"none" fill="none" stroke="black"><circle cx="15" cy="25" r="10"/></svg>',
-    "width alone": '<svg xmlns="http://www.w3.org/2000/svg" width="200" viewBox="0 0 50 25" fill="none" stroke="black">'
-    '<circle cx="15" cy="15" r="10"/></svg>',
-    "units": '<svg xmlns="http://www.w3.org/2000/svg" width="10cm" height="2in" fill="none" stroke="black"><rect x="10mm" '
-    'y="20pt" width="50%" height="3pc"/><circle cx="50%" cy="50%" r="10%"/><g font-size="10"><line x1="1em" y1="1ex" '
-    'x2="5em" y2="2em" font-size="200%"/></g></svg>',
-    "nested": OPEN + '<svg x="50" y="20" width="100" height="50%" viewBox="0 0 10 10"><circle cx="5" cy="5" r="4" '
-    'stroke-width=".2"/><rect width="100%" height="50%" stroke-width=".2"/></svg><rect x="5%" y="5%" width="10%" '
-    'height="10%"/></svg>',
-    "use": XLINK + '<defs><g id="a" transform="rotate(10)"><path d="M0 0h30v10"/></g><symbol id="s" viewBox="0 0 10 10">'
-    '<circle cx="5" cy="5" r="4"/></symbol></defs><use xlink:href="#a" x="50" y="50"/><use href="#a" '
-    'transform="translate(100 100) scale(2)"/><use href="#s" x="100" y="20" width="40" height="60"/></svg>',
-    "arcs": OPEN + '<path d="M20 20A30 20 30 0 1 90 60A5 5 0 0 0 120 70a40 20 -20 1 0 30 30a0 5 0 0 1 10 10 20 20 0 01-30 30"'
-    "/></svg>",
-    "path syntax": OPEN + '<path d="m10-.5e1.5.5 20,30-10 20zl5 5h10V50H30v-5c10 10 20 10 20-10s10-20 20-10zM100 100 120 '
-    '120T140 100 160 120q10 10 20 0t10 10Q 150 150 160 180S150 190 100 180"/></svg>',
-    "rounded": OPEN + '<rect x="20" y="20" width="100" height="50" rx="80" ry="10"/><rect x="20" y="90" width="90" height="90" '
-    'ry="30"/><polyline points="150,10 160,50 150 60"/></svg>',
-}  # fmt: skip
+    "transforms": f"""{OPEN}<g transform="translate(40 30) rotate(30) skewX(20) scale(1.5,.5)">
+        <rect x="10" y="10" width="60" height="40" rx="10"/>
+        <circle cx="50" cy="50" r="20" transform="matrix(1 .3 -.2 1 5 6)"/>
+        <path d="M0 0a30 10 40 1 0 20 30zm10 10q20 -20 40 0t40 0s10 20 -5 30" transform="skewY(5) rotate(9, 4, 4)"/>
+        </g></svg>""",
+    "viewBox": f"""{SVG} width="200" height="200" viewBox="-10 -10 50 50" stroke-width=".3">
+        <ellipse cx="15" cy="15" rx="20" ry="10"/><polygon points="0,0 20 0 20,20"/></svg>""",
+    "slice": f"""{SVG} width="200" height="100" viewBox="0 0 50 50" preserveAspectRatio="xMinYMax slice">
+        <ellipse cx="15" cy="35" rx="10" ry="5"/></svg>""",
+    "no aspect": f"""{SVG} width="200" height="100" viewBox="0 0 50 50" preserveAspectRatio="none">
+        <circle cx="15" cy="25" r="10"/></svg>""",
+    "width alone": f"""{SVG} width="200" viewBox="0 0 50 25"><circle cx="15" cy="15" r="10"/></svg>""",
+    "height alone": f"""{SVG} height="200" viewBox="0 0 50 25" stroke-width=".2"><circle cx="15" cy="15" r="10"/></svg>""",
+    "units": f"""{SVG} width="10cm" height="2in"><rect x="10mm" y="20pt" width="50%" height="3pc"/>
+        <circle cx="50%" cy="50%" r="10%"/>
+        <g font-size="10"><line x1="1em" y1="1ex" x2="5em" y2="2em" font-size="200%"/></g></svg>""",
+    "nested": f"""{OPEN}<svg x="50" y="20" width="100" height="50%" viewBox="0 0 10 10" stroke-width=".2">
+        <circle cx="5" cy="5" r="4"/><rect width="100%" height="50%"/></svg>
+        <rect x="5%" y="5%" width="10%" height="10%"/></svg>""",
+    "use": f"""{XLINK}<defs><g id="a" transform="rotate(10)"><path d="M0 0h30v10"/></g>
+        <symbol id="s" viewBox="0 0 10 10"><circle cx="5" cy="5" r="4"/></symbol></defs>
+        <use xlink:href="#a" x="50" y="50"/><use href="#a" transform="translate(100 100) scale(2)"/>
+        <use href="#s" x="100" y="20" width="40" height="60"/></svg>""",
+    "arcs": f"""{OPEN}<path d="M20 20A30 20 30 0 1 90 60A5 5 0 0 0 120 70a40 20 -20 1 0 30 30
+        a0 5 0 0 1 10 10 20 20 0 01-30 30"/></svg>""",
+    "path syntax": f"""{OPEN}<path d="m10-.5e1.5.5 20,30-10 20zl5 5h10V50H30v-5c10 10 20 10 20-10s10-20 20-10z
+        M100 100 120 120T140 100 160 120q10 10 20 0t10 10Q 150 150 160 180S150 190 100 180"/></svg>""",
+    "rounded": f"""{OPEN}<rect x="20" y="20" width="100" height="50" rx="80" ry="10"/>
+        <rect x="20" y="90" width="90" height="90" ry="30"/><polyline points="150,10 160,50 150 60"/></svg>""",
+}
 
 
 @pytest.mark.parametrize("name", LIKE_A_RENDERER)
@@ -84,9 +87,7 @@ def test_read_as_a_renderer_shows_it(tmp_path: Path, name: str) -> None:
         '<polyline points="' + " ".join(f"{x:.4f},{y:.4f}" for x, y in line) + '"/>'
         for line in read(tmp_path, document).lines()
     )
-    ours = ink(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" fill="none" stroke="black">{strokes}</svg>'
-    )
+    ours = ink(f'{SVG} width="{width}" height="{height}">{strokes}</svg>')
     assert ours.any()
     assert distance_transform_edt(~theirs)[ours].max() <= 2
     assert distance_transform_edt(~ours)[theirs].max() <= 3  # their strokes may be wider
@@ -99,18 +100,24 @@ VISIBLE = {
     "no paint": '<g stroke="none"><path d="M0 0h24v24H0z"/></g><path stroke-opacity="0" d="M0 0h9"/>'
     '<path stroke-width="0" d="M0 0h9"/><path stroke="transparent" d="M0 0h9"/><line x2="9" fill="red" stroke="none"/>',
     "containers": "".join(
-        f"<{tag}>{OFF}</{tag}>" for tag in "defs clipPath mask marker pattern symbol metadata unknown".split()
+        f"<{tag}>{OFF}</{tag}>"
+        for tag in ("defs", "clipPath", "mask", "marker", "pattern", "symbol", "metadata", "unknown")
     ),
     "text": '<text x="5" y="5">cat</text><image width="9" height="9"/><title>t</title><desc>d</desc><script>s</script>',
     "other namespaces": f'<x:g xmlns:x="urn:other">{OFF}</x:g><x:path xmlns:x="urn:other" d="M0 0h9"/>',
-    "style attribute": f'<g style="display : none;fill:red">{OFF}</g><g display="inline" style="display:none!important">{OFF}</g>',
-    "empty shapes": '<rect width="9"/><circle/><ellipse ry="0" rx="5"/><path/><path d=""/><polygon points=""/><polyline points="3"/>'
-    '<path d="M5 5"/><path d="L5 5"/><rect width="-5" height="5"/><path d="none"/><circle r="-1"/>',
+    "style attribute": f"""<g style="display : none;fill:red">{OFF}</g>
+        <g display="inline" style="display:none!important">{OFF}</g>""",
+    "empty shapes": """<rect width="9"/><circle/><ellipse ry="0" rx="5"/><path/><path d=""/><polygon points=""/>
+        <polyline points="3"/><path d="M5 5"/><path d="L5 5"/><rect width="-5" height="5"/><path d="none"/>
+        <circle r="-1"/>""",
     "empty viewport": f'<svg width="0">{OFF}</svg><svg viewBox="0 0 0 5" height="-1">{OFF}</svg>',
     "dangling use": '<use/><use href="#nothing"/><use href="other.svg#x"/>',
-    "switch": f'<switch><foreignObject/><g requiredExtensions="x">{OFF}</g><g systemLanguage="fr">{OFF}</g><g/>{OFF}</switch>',
+    "switch": f"""<switch><foreignObject/><g requiredExtensions="x">{OFF}</g><g systemLanguage="fr">{OFF}</g>
+        <g/>{OFF}</switch>""",
+    "inheritance": f'<g fill="red"><g stroke="inherit" fill="none"><g stroke="none" fill="inherit" opacity="inherit">'
+    f'</g></g></g><g visibility="hidden"><g visibility="inherit">{OFF}</g></g>',
     "animation": '<animate attributeName="x"/><set attributeName="y"/>',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", VISIBLE)
@@ -198,7 +205,8 @@ kvg:element CDATA #IMPLIED >
 ]>
 <svg xmlns="http://www.w3.org/2000/svg" width="109" height="109" viewBox="0 0 109 109">
 <g id="kvg:StrokePaths_04e8c" style="fill:none;stroke:#000000;stroke-width:3;">
-<g id="kvg:04e8c" kvg:element="二"><g id="kvg:04e8c-g1" kvg:element="一"><path id="kvg:04e8c-s1" d="M20,30c10,5 30,5 60,0"/></g>
+<g id="kvg:04e8c" kvg:element="二"><g id="kvg:04e8c-g1" kvg:element="一">
+<path id="kvg:04e8c-s1" d="M20,30c10,5 30,5 60,0"/></g>
 <path id="kvg:04e8c-s2" d="M10,80l90-4"/></g></g>
 <g id="kvg:StrokeNumbers_04e8c" style="font-size:8"><text transform="matrix(1 0 0 1 5 88)">1</text></g></svg>""",
     )
@@ -240,7 +248,7 @@ def drawings(draw: st.DrawFn) -> Drawing:
 @settings(deadline=None)
 @given(st.lists(drawings(), min_size=1, max_size=5))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, given_: list[Drawing]) -> None:
-    path = tmp_path_factory.mktemp("svg") / "a.svg"
+    path = tmp_path_factory.getbasetemp() / "a.svg"
     formats.write(given_, path)
     for one, two in zip(given_, formats.read(path), strict=True):
         assert (two.label, two.key) == (one.label, one.key)
@@ -435,7 +443,7 @@ def test_long_attributes_cost_their_length(tmp_path: Path, element: str) -> None
 @settings(deadline=None)
 @given(st.text("MmZzLlHhVvCcSsQqTtAa0123456789.-+eE, x", max_size=60))
 def test_any_path_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, d: str) -> None:
-    folder = tmp_path_factory.mktemp("svg")
+    folder = tmp_path_factory.getbasetemp()
     try:
         drawing = read(folder, f'{OPEN}{ON}<path d="{d}"/></svg>')
         assert np.isfinite(drawing.points()).all()
@@ -453,7 +461,7 @@ def test_any_damage_is_read_or_refused(
     length = data.draw(st.integers(0, 8))
     damaged = document[:at] + data.draw(st.text(max_size=8)) + document[at + length :]
     try:
-        drawing = read(tmp_path_factory.mktemp("svg"), damaged)
+        drawing = read(tmp_path_factory.getbasetemp(), damaged)
         assert np.isfinite(drawing.points()).all()
     except ValueError as error:
         assert "a.svg" in str(error)  # noqa: PT017

@@ -176,7 +176,7 @@ def test_several_in_a_row_go_back_to_the_last_checkpoint(wave_data, tmp_path, mo
     out = tmp_path / "run"
     config = replace(CONFIG, density_floor=0.0, max_bad_steps=3, learning_rate_decay=1.0)
     sketchrnn.train(Dataset(wave_data), out=out, model=SMALL, config=config)
-    assert "back to step 4 with half the learning rate" in capsys.readouterr().out
+    assert "back to step 4 with half the learning rate" in capsys.readouterr().err
     rows = metrics(out)
     assert [row["step"] for row in rows if row["kind"] == "rollback"] == [4]
     assert [row["learning_rate"] for row in rows if row["kind"] == "train"][-1] == pytest.approx(5e-4)

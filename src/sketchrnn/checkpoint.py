@@ -142,6 +142,7 @@ def load_state(path: str | Path, model: SketchRNN, optimizer: torch.optim.Optimi
     if stored.config != model.config:
         raise ValueError(f"{file} belongs to a model of other sizes: {stored.config}")
     model.load_state_dict(stored.state_dict())
+    model.data, model.training_facts = stored.data, stored.training_facts
     parameters = dict(model.named_parameters())
     optimizer.state.clear()
     for full_name, tensor in tensors.items():

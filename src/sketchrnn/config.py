@@ -239,7 +239,7 @@ PRESETS: dict[PresetName, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def preset(name: PresetName) -> tuple[ModelConfig, TrainConfig]:
-    """The settings called `name`: the `reference` code's, the `paper`'s, for `small-data` (hundreds of drawings), `fast`."""
+    """The settings called `name`: those of the `reference` code, of the `paper`, for `small-data`, or `fast` ones."""
     _check(name in PRESETS, f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
     model, train = PRESETS[name]
     return ModelConfig(**model), TrainConfig(**train)

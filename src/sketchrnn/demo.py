@@ -6,7 +6,6 @@ writing; they come with `pip install "sketchrnn[demo]"`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from sketchrnn.data.prepare import prepare
 from sketchrnn.evaluation import evaluate
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.report import Section, write_report
-from sketchrnn.training import sections, train
+from sketchrnn.run_folder import RunFolder, sections
+from sketchrnn.training import train
 
 STEPS_A_MINUTE = 300  # on two cores; fixed, so that the same seed gives the same page everywhere
 
@@ -69,7 +69,6 @@ def _training(steps: int, seed: int) -> TrainConfig:
 
 
 def _write_page(path: Path, model: SketchRNN, data: Dataset, config: TrainConfig) -> Path:
-    metrics = [json.loads(line) for line in (path.parent / "run" / "metrics.jsonl").read_text().splitlines()]
     given = Section(
         "What it learned from",
         f"{len(data.train):,} characters of KanjiVG, {data.info.licence}; here are sixteen of them.",
@@ -79,7 +78,7 @@ def _write_page(path: Path, model: SketchRNN, data: Dataset, config: TrainConfig
     return write_report(
         path,
         title="A network that learned to write",
-        metrics=metrics,
+        metrics=RunFolder(path.parent / "run").metrics(),
         settings={"model": asdict(model.config), "data": asdict(model.data), "training": asdict(config)},
         figures=evaluate(model, data.test),
         sections=[given, *sections(model, data.test[:8], seed=config.seed)],

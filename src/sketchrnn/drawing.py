@@ -259,7 +259,7 @@ class Drawing:
 
 
 def normalise(stroke3: NDArray[np.number], scale_factor: float) -> NDArray[np.float32]:
-    """(n, 3) stroke-3 rows as a network sees them: offsets clamped to +-`MAX_OFFSET`, then divided by the scale factor."""
+    """(n, 3) stroke-3 rows as a network sees them: offsets clamped to +-`MAX_OFFSET`, divided by the scale factor."""
     rows = np.array(stroke3, dtype=np.float32)
     np.clip(rows[:, :2], -MAX_OFFSET, MAX_OFFSET, out=rows[:, :2])
     rows[:, :2] /= scale_factor

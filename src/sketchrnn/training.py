@@ -1,8 +1,4 @@
-"""Training: the loop, and the run folder it keeps.
-
-A run folder holds `config.json` (settings), `model.safetensors` (the best so far), `last/state.safetensors` (what
-resuming needs), `metrics.jsonl` (a line for every log), `samples/` (a picture for every validation) and, in the end,
-`report.html`.
+"""Training: the loop. `run_folder` is what it leaves on disk.
 
 Every random number of a step depends on the seed and the step alone. A run that is resumed at step k therefore goes on
 bit for bit as if it had never stopped, and nothing about random numbers has to be stored.
@@ -10,14 +6,14 @@ bit for bit as if it had never stopped, and nothing about random numbers has to 
 
 from __future__ import annotations
 
-import json
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +25,13 @@ from sketchrnn import checkpoint
 from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
-from sketchrnn.drawing import Drawing
 from sketchrnn.evaluation import evaluate
-from sketchrnn.formats.atomic import atomic_file
-from sketchrnn.generate import complete, interpolate, reconstruct, sample
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.render import write
-from sketchrnn.report import Section, write_report
+from sketchrnn.run_folder import RunFolder
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl; each is the mean over them
-PICTURE_TEMPERATURES = (0.2, 0.5, 0.8)
+MAX_ROLLBACKS = 10
 
 
 @dataclass
@@ -59,8 +51,6 @@ class Progress:
     """How often the run went back to its last state; the learning rate was halved each time."""
     seconds: float = 0.0
     """Time spent in training."""
-    figures: dict[str, float] = field(default_factory=dict)
-    """Of the best validation."""
 
 
 def train(
@@ -96,15 +86,18 @@ def train(
         FileExistsError: `out` holds a run already and `resume` is not set.
         KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
-    run = _Run(data, Path(out), model, config or TrainConfig(), resume, init, device, tensorboard)
+    folder = RunFolder(out)
+    events = _event_writer(folder.path) if tensorboard else None
+    run = _Run(data, folder, model, config or TrainConfig(), resume, init, device, events)
     with _stop_on_signal() as stop, _bar(run, progress) as bar:
         run.loop(stop, bar)
     if stop.is_set():
         raise KeyboardInterrupt(
             f"stopped after step {run.progress.step:,} of {run.config.steps:,}, all is saved: go on with --resume"
         )
-    best = checkpoint.load(run.out, device=device)
-    run.report(best)
+    best = checkpoint.load(folder.best, device=device)
+    held_out = data.test if len(data.test) else data.valid
+    folder.report(best, held_out[: run.config.eval_drawings], run.config)
     return best
 
 
@@ -134,32 +127,36 @@ def loss_of(
 
 
 class _Run:
-    """A run folder and everything in memory that belongs to it."""
+    """A run in memory: model, optimiser, batches, and how far it has come."""
 
     def __init__(
         self,
         data: Dataset,
-        out: Path,
+        folder: RunFolder,
         model_config: ModelConfig | None,
         config: TrainConfig,
         resume: bool,
         init: str | Path | None,
         device: str,
-        tensorboard: bool,
+        events: Any,
     ) -> None:
-        self.data, self.out, self.config = data, out, config
+        if folder.exists() and not resume:
+            raise FileExistsError(f"{folder.path} holds a run already: go on with --resume, or choose another folder")
+        if not len(data.valid):
+            raise ValueError(f"{data.folder} has no validation drawings: prepare it again with a larger --valid")
+        self.data, self.folder, self.config, self.events = data, folder, config, events
         self.device = checkpoint.resolve_device(device)
         self.progress = Progress()
         self.consecutive_bad = 0
-        state = out / "last" / "state.safetensors"
-        if (out / "config.json").exists() and not resume:
-            raise FileExistsError(f"{out} holds a run already: go on with --resume, or choose another folder")
-        if not len(data.valid):
-            raise ValueError(f"{data.folder} has no validation drawings: prepare it again with a larger --valid")
-        self.model = _new_model(data, model_config, config, init).to(self.device)
+        goes_on = folder.last.exists()
+        if goes_on and model_config is None:
+            model_config = folder.settings()[0]
+        self.model = _new_model(data, model_config, config, None if goes_on else init).to(self.device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
+        if goes_on:
+            self.progress = Progress(**checkpoint.load_state(folder.last, self.model, self.optimizer))
         self.batches = Batches(
             data.train,
             scale_factor=self.model.data.scale_factor,
@@ -171,31 +168,23 @@ class _Run:
             augment_drop=config.augment_drop,
             max_length=self.model.data.max_length,
         )
-        if resume and state.exists():
-            self.progress = Progress(**checkpoint.load_state(state, self.model, self.optimizer))
-        out.mkdir(parents=True, exist_ok=True)
-        settings = {"model": asdict(self.model.config), "train": asdict(config)}
-        with atomic_file(out / "config.json") as temporary:
-            temporary.write_text(json.dumps(settings, indent=2) + "\n")
-        self._forget_metrics_after(self.progress.step)
-        self.writer = None
-        if tensorboard:
-            self.writer = _event_writer(out)
+        folder.start(self.model.config, config)
+        folder.forget_after(self.progress.step)
+        if not goes_on:
+            self.save()
 
-    # -- the loop
-
-    def loop(self, stop: threading.Event, bar: Any) -> None:
-        """Steps until the end, the signal to stop, or the patience is over."""
+    def loop(self, stop: threading.Event, bar: _Bar | _Silent) -> None:
+        """Steps until the end, until the signal to stop, or until the patience is over."""
         if self.device.type == "cpu":
             torch.set_flush_denormal(True)  # gradients fade into denormal numbers, which are a hundred times slower
-        config, progress = self.config, self.progress
+        config = self.config
         parts: list[dict[str, Tensor]] = []  # of the steps since the last log; tensors, so that no step waits for them
         drawings, since = 0, time.perf_counter()
-        while progress.step < config.steps and not stop.is_set() and not self._out_of_patience():
+        while self.progress.step < config.steps and not stop.is_set() and not self.out_of_patience():
+            progress = self.progress
             batch = self.batches.batch(progress.step)
-            rollbacks = progress.rollbacks
             done = self.step(batch)
-            if progress.rollbacks > rollbacks:
+            if self.progress is not progress:  # it went back
                 parts, drawings = [], 0
                 continue
             if done is not None:
@@ -216,11 +205,11 @@ class _Run:
                     self.validate()
                 parts, drawings, since = [], 0, time.perf_counter()
             bar.at(progress.step)
-        if stop.is_set() or progress.step == 0:
-            self.save_last()
+        if stop.is_set():
+            self.save()
 
     def step(self, batch: Batch) -> dict[str, Tensor] | None:
-        """One step of the optimiser; None where the loss or a gradient is not finite and nothing was changed."""
+        """One step of the optimiser; None where the loss or a gradient is not finite, and nothing was changed."""
         config, progress = self.config, self.progress
         generator = torch.Generator(self.device)
         generator.manual_seed(_step_seed(config.seed, progress.rollbacks, progress.step))
@@ -230,7 +219,7 @@ class _Run:
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))
         if not torch.isfinite(loss + norms.sum()):
-            self._skip()
+            self.skip()
             return None
         self.consecutive_bad = 0
         torch._foreach_clamp_min_(gradients, -config.clip_value)
@@ -245,36 +234,32 @@ class _Run:
         """The learning rate of the next step."""
         return learning_rate(self.config, self.progress.step) * 0.5**self.progress.rollbacks
 
-    def _skip(self) -> None:
-        """A step that was not finite: left out; after several in a row, back to the last state with half the rate."""
+    def skip(self) -> None:
+        """Leaves a step out that was not finite; after several in a row, back to the last state with half the rate."""
         progress = self.progress
-        progress.skipped += 1
         progress.step += 1
+        progress.skipped += 1
         self.consecutive_bad += 1
         if self.consecutive_bad < self.config.max_bad_steps:
             return
-        self.consecutive_bad = 0
-        state = self.out / "last" / "state.safetensors"
-        if not state.exists() or progress.rollbacks >= 10:
+        if progress.rollbacks == MAX_ROLLBACKS:
             raise ValueError(
-                f"the loss is not finite, {self.config.max_bad_steps} times in a row at step {progress.step:,}: "
+                f"the loss is not finite again and again, at step {progress.step:,} too: "
                 f"try a smaller --train.learning-rate than {self.rate():g}"
             )
-        skipped, rollbacks = progress.skipped, progress.rollbacks + 1
-        stored = checkpoint.load_state(state, self.model, self.optimizer)
-        self.progress.__dict__.update(stored | {"skipped": skipped, "rollbacks": rollbacks})
-        self._forget_metrics_after(progress.step)
-        self.log("rollback", {"skipped": skipped, "learning_rate": self.rate()})
+        self.consecutive_bad = 0
+        kept = {"skipped": progress.skipped, "rollbacks": progress.rollbacks + 1}
+        self.progress = Progress(**checkpoint.load_state(self.folder.last, self.model, self.optimizer) | kept)
+        self.folder.forget_after(self.progress.step)
+        self.log("rollback", {"skipped": self.progress.skipped, "learning_rate": self.rate()})
         print(
-            f"the loss was not finite {self.config.max_bad_steps} times in a row: back to step {progress.step:,} "
+            f"the loss was not finite {self.config.max_bad_steps} times in a row: back to step {self.progress.step:,} "
             f"with half the learning rate, now {self.rate():.2g}",
-            flush=True,
+            file=sys.stderr,
         )
 
-    def _out_of_patience(self) -> bool:
+    def out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.progress.since_best
-
-    # -- what it writes
 
     def validate(self) -> None:
         """Figures on the validation split, the best and the last checkpoint, a picture."""
@@ -287,101 +272,27 @@ class _Run:
         figures["loss"] = L_R + kl
         self.log("valid", figures)
         progress.since_best += 1
-        if figures["loss"] < progress.best_loss or not (self.out / "model.safetensors").exists():
+        if figures["loss"] < progress.best_loss:
             progress.best_loss, progress.best_step, progress.since_best = figures["loss"], progress.step, 0
-            progress.figures = figures
             self.model.training_facts = {"step": progress.step, "valid": figures, "train": asdict(config)}
-            checkpoint.save(self.model, self.out / "model.safetensors")
-        self.save_last()
-        self.picture()
+            checkpoint.save(self.model, self.folder.best)
+        self.save()
+        self.folder.picture(self.model, self.data.valid, progress.step)
 
-    def save_last(self) -> None:
-        (self.out / "last").mkdir(exist_ok=True)
-        checkpoint.save_state(
-            self.out / "last" / "state.safetensors", self.model, self.optimizer, asdict(self.progress)
-        )
-        if not (self.out / "model.safetensors").exists():
-            checkpoint.save(self.model, self.out / "model.safetensors")
+    def save(self) -> None:
+        """All that resuming needs; a run that may be resumed has a model, too."""
+        if not self.folder.best.exists():
+            checkpoint.save(self.model, self.folder.best)
+        self.folder.last.parent.mkdir(exist_ok=True)
+        checkpoint.save_state(self.folder.last, self.model, self.optimizer, asdict(self.progress))
 
     def log(self, kind: str, row: dict[str, float]) -> None:
-        """Adds a line to metrics.jsonl."""
-        step = self.progress.step
-        finite = {name: value if math.isfinite(value) else None for name, value in row.items()}
-        with (self.out / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"kind": kind, "step": step, **finite}) + "\n")
-        if self.writer is not None:
+        """A line of metrics.jsonl, and TensorBoard's events where they are wanted."""
+        self.folder.log(kind, self.progress.step, row)
+        if self.events is not None:
             for name, value in row.items():
-                self.writer.add_scalar(f"{name}/{kind}", value, step)
-            self.writer.flush()
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; one that was cut off by a crash is left out."""
-        path = self.out / "metrics.jsonl"
-        rows = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue
-        return rows
-
-    def _forget_metrics_after(self, step: int) -> None:
-        """Steps that will be done again are logged again."""
-        if not (self.out / "metrics.jsonl").exists():
-            return
-        rows = [row for row in self.metrics() if row["step"] <= step]
-        with atomic_file(self.out / "metrics.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-    def picture(self) -> None:
-        """samples/STEP.png: new drawings at three temperatures, and drawings of the validation split drawn again."""
-        drawings: list[Drawing] = []
-        labels: list[str] = []
-        for temperature in PICTURE_TEMPERATURES:
-            drawings += sample(self.model, 8, temperature=temperature, seed=0)
-            labels += [f"τ = {temperature:g}"] + [""] * 7
-        if self.model.config.conditional:
-            given = [self.data.valid[i % len(self.data.valid)] for i in range(8)]
-            drawings += given + reconstruct(self.model, given, temperature=0.2)
-            labels += ["given"] + [""] * 7 + ["drawn again"] + [""] * 7
-        (self.out / "samples").mkdir(exist_ok=True)
-        write(drawings, self.out / "samples" / f"{self.progress.step:06d}.png", labels=labels, columns=8, cell=96)
-
-    def report(self, best: SketchRNN) -> None:
-        """report.html: curves, figures, settings, and what the best model draws."""
-        held_out = self.data.test if len(self.data.test) else self.data.valid
-        figures = evaluate(best, held_out[: self.config.eval_drawings], batch_size=self.config.batch_size)
-        settings = {"model": asdict(best.config), "data": asdict(best.data), "training": asdict(self.config)}
-        labels = ", ".join(best.data.labels) or self.data.folder.name
-        write_report(
-            self.out / "report.html",
-            title=f"{labels}: step {self.progress.step:,}",
-            metrics=self.metrics(),
-            settings=settings,
-            figures=figures,
-            sections=sections(best, [held_out[i] for i in range(min(8, len(held_out)))]),
-        )
-
-
-def sections(model: SketchRNN, given: list[Drawing], *, seed: int = 0) -> list[Section]:
-    """The pictures of a report: what the model draws, and what it makes of given drawings."""
-    found = []
-    for temperature in (0.2, 0.5, 0.8):
-        drawings = sample(model, 16, temperature=temperature, seed=seed)
-        found.append(Section(f"Samples at temperature {temperature:g}", "New drawings.", drawings, columns=8))
-    if model.config.conditional:
-        again = reconstruct(model, given, temperature=0.2, seed=seed)
-        text = "Drawings it was not trained on, and below each what the model sees in it."
-        found.append(Section("Reconstructions", text, [*given, *again], columns=max(1, len(given))))
-    if model.config.conditional and len(given) > 1:
-        between = interpolate(model, given[0], given[1], steps=8, temperature=0.1, seed=seed)
-        found.append(Section("Interpolation", "From one drawing to another through z.", between, columns=8))
-    endings: list[Drawing] = []
-    for drawing in given[:3]:
-        prefix = drawing.head(min(len(drawing) // 2, model.data.max_length - 1))
-        endings += [prefix, *complete(model, prefix, n=7, temperature=0.6, seed=seed)]
-    found.append(Section("Endings", "First what was given, then seven ways to finish it.", endings, columns=8))
-    return found
+                self.events.add_scalar(f"{name}/{kind}", value, self.progress.step)
+            self.events.flush()
 
 
 def _new_model(

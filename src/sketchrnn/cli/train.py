@@ -70,6 +70,12 @@ def main(argv: Sequence[str]) -> None:
     print(f"{args.out}: trained; its report is {args.out / 'report.html'}")
 
 
+def _run_settings(run: Path) -> tuple[ModelConfig, TrainConfig]:
+    from sketchrnn.run_folder import RunFolder  # brings torch, which --help does not need
+
+    return RunFolder(run).settings()
+
+
 def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
     """What the options of `args` start from: the run that goes on, or preset < model to start from < file."""
     if args.resume and args.preset is None and args.config is None:
@@ -87,15 +93,6 @@ def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
         )
     except ValueError as error:
         raise ValueError(f"{args.config}: {error}") from error
-
-
-def _run_settings(run: Path) -> tuple[ModelConfig, TrainConfig]:
-    """The settings that a run was started with."""
-    path = run / "config.json"
-    if not path.exists():
-        raise ValueError(f"{run} is not a run that can go on: it has no config.json; leave out --resume to start it")
-    tables = json.loads(path.read_text())
-    return from_dict(ModelConfig, tables["model"]), from_dict(TrainConfig, tables["train"])
 
 
 def _tables(path: Path) -> dict[str, Any]:

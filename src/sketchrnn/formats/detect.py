@@ -31,6 +31,8 @@ def kind(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     head = _first_bytes(path)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if path.suffix.lower() == ".bin" and head[8:10].isalpha() and head[10:11] in (b"\0", b"\1"):
+        return "binary"  # it has no mark of its own, and its key may begin like any other file
     if head.startswith(b"PK"):
         return "npz"
     if _HTML.match(text[:4096]):

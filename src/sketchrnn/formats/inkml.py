@@ -36,8 +36,6 @@ def iterate(path: Path, *, bad: OnBad | None = None) -> Iterator[Drawing]:
             no `bad` to take it.
     """
     root = safexml.parse(path)
-    if safexml.local_name(root) != "ink":
-        raise ValueError(f"{path} is not an InkML file: its root element is <{safexml.local_name(root)}>")
     traces = _traces(root)
     if not traces:
         raise ValueError(f"{path} has no traces")

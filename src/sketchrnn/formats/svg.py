@@ -60,8 +60,6 @@ def iterate(path: Path, *, bad: OnBad | None = None) -> Iterator[Drawing]:
         ValueError: it is not well-formed, declares entities, has no shapes, or more of them than a drawing can have.
     """
     root = safexml.parse(path)
-    if safexml.local_name(root) != "svg":
-        raise ValueError(f"{path} is not an SVG file: its root element is <{safexml.local_name(root)}>")
     if groups := _drawing_groups(root):
         for i, group in enumerate(groups):
             try:

@@ -316,7 +316,8 @@ def _arc(a: Point, row: list[float], b: Point) -> Iterator[Cubic]:
         (a[1] + b[1]) / 2 + axis_x[1] * cu + axis_y[1] * cv,
     )
     curves = list(_turn(center, axis_x, axis_y, first, sweep))
-    curves[0], curves[-1] = (a, *curves[0][1:]), (*curves[-1][:3], b)  # its ends exactly
+    curves[0] = (a, *curves[0][1:])  # its ends exactly
+    curves[-1] = (*curves[-1][:3], b)
     yield from curves
 
 
