@@ -58,7 +58,8 @@ LIKE_A_RENDERER = {
     "no aspect": f"""{SVG} width="200" height="100" viewBox="0 0 50 50" preserveAspectRatio="none">
         <circle cx="15" cy="25" r="10"/></svg>""",
     "width alone": f"""{SVG} width="200" viewBox="0 0 50 25"><circle cx="15" cy="15" r="10"/></svg>""",
-    "height alone": f"""{SVG} height="200" viewBox="0 0 50 25" stroke-width=".2"><circle cx="15" cy="15" r="10"/></svg>""",
+    "height alone": f"""{SVG} height="200" viewBox="0 0 50 25" stroke-width=".2">
+        <circle cx="15" cy="15" r="10"/></svg>""",
     "units": f"""{SVG} width="10cm" height="2in"><rect x="10mm" y="20pt" width="50%" height="3pc"/>
         <circle cx="50%" cy="50%" r="10%"/>
         <g font-size="10"><line x1="1em" y1="1ex" x2="5em" y2="2em" font-size="200%"/></g></svg>""",

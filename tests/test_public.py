@@ -36,7 +36,7 @@ def test_another_name_is_an_attribute_error() -> None:
         sketchrnn.smaple  # noqa: B018
 
 
-HEAVY = ["torch", "pyarrow", "shapely", "svgelements", "matplotlib", "PIL", "httpx", "tyro", "rich"]
+HEAVY = ["torch", "pyarrow", "shapely", "matplotlib", "PIL", "httpx", "tyro", "rich"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -244,12 +245,12 @@ class Drawing:
         side = max(self.size, 1e-6) * (1 + 2 * margin)
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
         box = f'x="{x:.12g}" y="{y:.12g}" width="{side:.12g}" height="{side:.12g}"'
-        paper = f'<rect {box} fill="{background}"/>' if background else ""
+        paper = f'<rect {box} fill={quoteattr(background)}/>' if background else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{size:g}" height="{size:g}" '
             f'viewBox="{x:.12g} {y:.12g} {side:.12g} {side:.12g}">'
             # By its class formats.svg knows the drawing again, and reads it in its own units.
-            f'{paper}<path class="drawing" d="{self.svg_path()}" fill="none" stroke="{color}" '
+            f'{paper}<path class="drawing" d="{self.svg_path()}" fill="none" stroke={quoteattr(color)} '
             f'stroke-width="{side / 80:g}" stroke-linecap="round" stroke-linejoin="round"/></svg>\n'
         )
 

@@ -139,9 +139,13 @@ def document(
         x, y = i % columns * cell, above + i // columns * height
         parts.append(_group(drawing, x, y, cell, colors[i] if colors else color))
         if labels and labels[i]:
-            size = min(0.085 * cell, 0.96 * cell / (0.6 * len(labels[i])))
-            parts.append(_text(labels[i], x + cell / 2, y + 1.06 * cell, size, color))
+            parts.append(_text(labels[i], x + cell / 2, y + 1.06 * cell, _caption_size(labels[i], cell), color))
     return "".join([*parts, "</svg>\n"])
+
+
+def _caption_size(text: str, cell: float) -> float:
+    """As large as fits, but not too small to be read: a very long caption reaches into its neighbours."""
+    return max(min(0.085 * cell, 0.96 * cell / (0.6 * len(text))), min(7.0, 0.085 * cell))
 
 
 def _group(drawing: Drawing, x: float, y: float, cell: float, color: str) -> str:
@@ -155,7 +159,7 @@ def _group(drawing: Drawing, x: float, y: float, cell: float, color: str) -> str
     )
     return (
         f'<g class="drawing"{named} transform="translate({x:.12g} {y:.12g}) scale({scale:.12g})" fill="none" '
-        f'stroke={safexml.quoted(color)} stroke-width="{cell / 80 / scale:.6g}" stroke-linecap="round" '
+        f'stroke={safexml.quoted(color)} stroke-width="{max(cell / 80, 1.25) / scale:.6g}" stroke-linecap="round" '
         f'stroke-linejoin="round"><path d="{drawing.svg_path()}"/></g>\n'
     )
 
