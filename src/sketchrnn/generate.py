@@ -4,7 +4,7 @@ Temperature tau (section 2 of the paper): pen and mixture logits are divided by 
 model learned, towards 0 more and more certainly, at 0 the most likely point at every step.
 
 Random numbers are a stream of their own for each drawing, made from the seed and the drawing's number among those that
-start alike. What comes out for one drawing does not depend on how many are made along with it.
+start alike. What comes out for one drawing does not depend, to the last bit, on how many are made along with it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from sketchrnn.model.cells import State
 from sketchrnn.model.mixture import draw, split_output
 from sketchrnn.model.network import SketchRNN
 
-AT_ONCE = 1024  # drawings sampled together; bounds memory
-PEN_END = 2
+SLOTS = (
+    32  # drawings in work at the same time: enough for fast products, few enough that one drawing does not wait long
+)
+AT_ONCE = 1024  # drawings whose random numbers are in memory at the same time
+PEN_LIFTS, PEN_END = 1, 2
 
 
 def sample(
@@ -115,7 +118,7 @@ def reconstruct(
     _require_conditional(model)
     _check(n, temperature, seed)
     given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
-    mu, sigma = model.encode(given)
+    mu, sigma = _encode(model, given)
     if not sample_z:
         return decode(model, mu, n=n, temperature=temperature, seed=seed)
     z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
@@ -149,7 +152,7 @@ def interpolate(
         raise ValueError(f"steps is {steps}; a way has at least its two ends")
     if method not in ("spherical", "linear"):
         raise ValueError(f"method is {method!r}, not spherical or linear")
-    z_a, z_b = model.encode([a, b])[0]
+    z_a, z_b = _encode(model, [a, b])[0]
     path = slerp if method == "spherical" else lerp
     z = np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
     return decode(model, z, temperature=temperature, seed=seed)
@@ -174,7 +177,7 @@ def analogy(
         temperature, seed: as in `sample`.
     """
     _require_conditional(model)
-    z_a, z_b, z_c = model.encode([a, b, c])[0]
+    z_a, z_b, z_c = _encode(model, [a, b, c])[0]
     return decode(model, z_a + (z_b - z_c), n=n, temperature=temperature, seed=seed)
 
 
@@ -252,20 +255,15 @@ def _draw(
     prefix: Drawing | None = None,
 ) -> list[Drawing]:
     """One drawing for each stream of random numbers, from its row of z."""
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise ValueError(
-            f"the temperature is {temperature:g}; it must be 0 (the most likely) or above, usually up to 1"
-        )
-    if seed < 0:
-        raise ValueError(f"the seed is {seed}; it must not be negative")
     longest = model.data.max_length if max_length is None else max_length
     if longest < 1:
         raise ValueError(f"max_length is {longest}; it must be at least 1")
+    given = Drawing(np.zeros((0, 3), np.float32)) if prefix is None else prefix
     drawings: list[Drawing] = []
     for start in range(0, len(streams), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        rows = _sampler(model, None if z is None else z[part], streams[part], temperature, seed, longest, prefix)
-        drawings.extend(_in_own_units(model, row, prefix) for row in rows)
+        rows = _sampler(model, None if z is None else z[part], streams[part], temperature, seed, longest, given)
+        drawings.extend(_in_own_units(model, row, given) for row in rows)
     return drawings
 
 
@@ -277,57 +275,84 @@ def _sampler(
     temperature: float,
     seed: int,
     longest: int,
-    prefix: Drawing | None,
+    prefix: Drawing,
 ) -> list[NDArray[np.float32]]:
-    """Normalised stroke-3 rows (n, 3) of each drawing. Drawings that end leave the batch."""
-    device, n = model.device, len(streams)
-    given = 0 if prefix is None else len(prefix)
-    room = longest - given
-    uniform, normal = _random_numbers(seed, streams, room)
-    uniform_rows = torch.from_numpy(uniform).to(device)
-    normal_rows = torch.from_numpy(normal).to(device)
-    latent = None if z is None else torch.tensor(z).to(device)
-    weights = model.decoder.input_weights()
-    of_z = None if latent is None else latent @ weights[5:]  # the same at every step
-    state = model.initial_state(latent, n)
-    token = torch.tensor([model.data.start_token], device=device).expand(n, 5)
-    if prefix is not None:
-        token, state = _read_prefix(model, prefix, token, state, weights[:5], of_z)
+    """Normalised stroke-3 rows (n, 3) of each drawing, those of `prefix` included.
 
-    rows = torch.zeros(n, room, 3, device=device)
-    lengths = torch.full((n,), room, device=device)
-    running = torch.arange(n, device=device)
-    for t in range(room):
+    There are always `SLOTS` rows in work; a drawing that ends leaves its slot to the next that waits. A matrix product
+    of one shape rounds each row alike wherever it stands, one of another shape may not: so a drawing is the same to the
+    last bit whatever is drawn beside it.
+    """
+    device, n, given = model.device, len(streams), len(prefix)
+    uniform, normal = (torch.from_numpy(a).to(device) for a in _random_numbers(seed, streams, longest - given))
+    weights = model.decoder.input_weights()
+    first_state, of_z = _starts(model, z, n, weights[5:])
+    start_token = torch.tensor([model.data.start_token], device=device)
+    points = torch.from_numpy(Drawing(normalise(prefix.stroke3, model.data.scale_factor)).stroke5()).to(device)
+
+    rows = torch.zeros(n, longest, 3, device=device)
+    lengths = torch.full((n,), longest, device=device)
+    who = torch.arange(SLOTS, device=device).clamp(
+        max=n - 1
+    )  # the drawing in each slot; a slot to spare repeats the last
+    live = torch.arange(SLOTS, device=device) < n
+    waiting = SLOTS  # the next drawing to get a slot
+    t = torch.zeros(SLOTS, dtype=torch.int64, device=device)  # points that it has
+    state = tuple(part[who] for part in first_state)
+    token = start_token.repeat(SLOTS, 1)
+    while live.any():
         inputs = token @ weights[:5]
-        state = model.decoder.step(inputs if of_z is None else inputs + of_z, state)
+        state = model.decoder.step(inputs if of_z is None else inputs + of_z[who], state)
         mixture = split_output(torch.addmm(model.b_y, state[0], model.W_y))
-        offset, pen = draw(mixture, temperature, uniform_rows[running, t], normal_rows[running, t])
-        rows[running, t, :2] = offset
-        rows[running, t, 2] = (pen == 1).float()
+        at = (t - given).clamp(0, longest - given - 1)
+        offset, pen = draw(mixture, temperature, uniform[who, at], normal[who, at])
+        if given:  # what is there is read, not drawn
+            point = points[t.clamp(max=given - 1)]
+            is_there = t < given
+            offset = torch.where(is_there[:, None], point[:, :2], offset)
+            pen = torch.where(is_there, point[:, 2:].argmax(dim=1), pen)
+        rows[who[live], t[live], :2] = offset[live]
+        rows[who[live], t[live], 2] = (pen[live] == PEN_LIFTS).float()
         token = torch.cat([offset, torch.nn.functional.one_hot(pen, 3).float()], dim=1)
-        going_on = pen != PEN_END
-        if not going_on.all():
-            lengths[running[~going_on]] = t
-            running, token = running[going_on], token[going_on]
-            state = tuple(part[going_on] for part in state)
-            of_z = None if of_z is None else of_z[going_on]
-            if not len(running):
-                break
+        ended = live & (pen == PEN_END)
+        lengths[who[ended]] = t[ended]
+        t += 1
+        free = torch.nonzero(ended | (live & (t == longest))).flatten()
+        if len(free):
+            live[free] = False
+            t[free] = 0
+            entering = free[: max(0, n - waiting)]
+            who[entering] = torch.arange(waiting, waiting + len(entering), device=device)
+            waiting += len(entering)
+            live[entering] = True
+            token[free] = start_token
+            for part, first in zip(state, first_state, strict=True):
+                part[free] = first[who[free]]
     ends = lengths.tolist()
     drawn = rows.cpu().numpy()
     return [drawn[i, : ends[i]] for i in range(n)]
 
 
-def _read_prefix(
-    model: SketchRNN, prefix: Drawing, token: Tensor, state: State, weights: Tensor, of_z: Tensor | None
-) -> tuple[Tensor, State]:
-    """Lets the decoder read what is there; returns the last point as the next input, and the state before it."""
-    points = Drawing(normalise(prefix.stroke3, model.data.scale_factor)).stroke5()
-    for point in torch.from_numpy(points).to(model.device):
-        inputs = token @ weights
-        state = model.decoder.step(inputs if of_z is None else inputs + of_z, state)
-        token = point.expand(len(token), 5)
-    return token, state
+def _starts(model: SketchRNN, z: NDArray[np.float32] | None, n: int, weights: Tensor) -> tuple[State, Tensor | None]:
+    """The state (n, ...) each drawing starts from, and what z (n, N_z) adds to the inputs of all its steps.
+
+    In products of `SLOTS` rows, like all others.
+    """
+    if z is None:
+        return model.initial_state(None, n), None
+    padded = np.zeros((math.ceil(n / SLOTS) * SLOTS, z.shape[1]), np.float32)
+    padded[:n] = z
+    blocks = torch.from_numpy(padded).to(model.device).split(SLOTS)
+    states = [model.initial_state(block, SLOTS) for block in blocks]
+    joined = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+    return joined, torch.cat([block @ weights for block in blocks])
+
+
+def _encode(model: SketchRNN, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """mu and sigma (n, N_z), each drawing by itself, so that they do not depend on their neighbours by a last bit."""
+    parts = [model.encode([drawing]) for drawing in drawings]
+    empty = np.zeros((0, model.config.z_size), np.float32)
+    return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(sigma for _, sigma in parts)])
 
 
 def _random_numbers(seed: int, streams: Sequence[int], steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -350,16 +375,14 @@ def _normal(seed: int, streams: Sequence[int], size: int) -> NDArray[np.float32]
     return rows
 
 
-def _in_own_units(model: SketchRNN, rows: NDArray[np.float32], prefix: Drawing | None) -> Drawing:
+def _in_own_units(model: SketchRNN, rows: NDArray[np.float32], prefix: Drawing) -> Drawing:
     if not np.isfinite(rows).all():
         raise ValueError(
             "the model drew a point that is not finite: its weights are damaged or it was trained too fast"
         )
     stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
-    if prefix is not None:
-        stroke3 = np.concatenate([prefix.stroke3, stroke3])
-    label = model.data.labels[0] if len(model.data.labels) == 1 else None
-    return Drawing(stroke3, label)
+    stroke3[: len(prefix)] = prefix.stroke3  # as it was given: neither clamped nor rounded
+    return Drawing(stroke3, model.data.labels[0] if len(model.data.labels) == 1 else None)
 
 
 def _require_conditional(model: SketchRNN) -> None:
