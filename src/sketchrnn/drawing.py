@@ -245,7 +245,7 @@ class Drawing:
         side = max(self.size, 1e-6) * (1 + 2 * margin)
         x, y = (left + right - side) / 2, (top + bottom - side) / 2
         box = f'x="{x:.12g}" y="{y:.12g}" width="{side:.12g}" height="{side:.12g}"'
-        paper = f'<rect {box} fill={quoteattr(background)}/>' if background else ""
+        paper = f"<rect {box} fill={quoteattr(background)}/>" if background else ""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{size:g}" height="{size:g}" '
             f'viewBox="{x:.12g} {y:.12g} {side:.12g} {side:.12g}">'

@@ -7,6 +7,7 @@ import tyro
 import sketchrnn
 from sketchrnn.cli.arguments import A, B, C, Columns, Device, Model, NoFit, Number, Picture, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
+from sketchrnn.cli.screen import busy
 
 
 def main(argv: Sequence[str]) -> None:
@@ -35,12 +36,13 @@ def analogy(
     For example:
         sketchrnn analogy runs/catpig cat-head.svg pig.svg pig-head.svg --out cat.svg
     """
-    network = sketchrnn.load(model, device=device)
-    given = [one_drawing(text, network, fit=not no_fit) for text in (a, b, c)]
-    made = sketchrnn.analogy(network, *given, n=n, temperature=temperature, seed=seed)
-    if is_picture(out):
-        labels = ["A", "B", "C", *["A + (B − C)"] * n]
-        sketchrnn.write([*given, *made], out, labels=labels, columns=columns)
-    else:
-        sketchrnn.write(made, out)
+    with busy("drawing"):
+        network = sketchrnn.load(model, device=device)
+        given = [one_drawing(text, network, fit=not no_fit) for text in (a, b, c)]
+        made = sketchrnn.analogy(network, *given, n=n, temperature=temperature, seed=seed)
+        if is_picture(out):
+            labels = ["A", "B", "C", *["A + (B − C)"] * n]
+            sketchrnn.write([*given, *made], out, labels=labels, columns=columns)
+        else:
+            sketchrnn.write(made, out)
     print(f"{out}: {len(made)} drawings at A + (B - C)")

@@ -10,6 +10,7 @@ from tyro.conf import arg
 import sketchrnn
 from sketchrnn.cli.arguments import Columns, Device, Model, NoFit, Number, Picture, Prefix, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
+from sketchrnn.cli.screen import busy
 
 ROOM = 32  # points that an ending may have, however long the drawing is already
 
@@ -51,13 +52,15 @@ def complete(
         raise ValueError(f"--keep is {keep:g}; it must be above 0 and at most 1")
     if points is not None and points < 1:
         raise ValueError(f"--points is {points}; it must be at least 1")
-    network = sketchrnn.load(model, device=device)
-    whole = one_drawing(prefix, network, fit=not no_fit)
-    given = whole.head(math.ceil(keep * len(whole)) if points is None else points)
-    longest = max_length or max(network.data.max_length, len(given) + ROOM)
-    made = sketchrnn.complete(network, given, n=n, temperature=temperature, seed=seed, max_length=longest)
-    if is_picture(out):
-        sketchrnn.write([given, *made], out, labels=["given", *[""] * len(made)], columns=columns)
-    else:
-        sketchrnn.write(made, out)
+    with busy("drawing"):
+        network = sketchrnn.load(model, device=device)
+        whole = one_drawing(prefix, network, fit=not no_fit)
+        given = whole.head(math.ceil(keep * len(whole)) if points is None else points)
+        if max_length is None:
+            max_length = max(network.data.max_length, len(given) + ROOM)
+        made = sketchrnn.complete(network, given, n=n, temperature=temperature, seed=seed, max_length=max_length)
+        if is_picture(out):
+            sketchrnn.write([given, *made], out, labels=["given", *[""] * len(made)], columns=columns)
+        else:
+            sketchrnn.write(made, out)
     print(f"{out}: {len(made)} endings of {len(given)} points")

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 import sketchrnn
 from sketchrnn.cli.arguments import Columns, Data, Flag, Json, Picture
-from sketchrnn.cli.tables import figures, rows
+from sketchrnn.cli.screen import figures, rows
 from sketchrnn.config import DataConfig
 
 

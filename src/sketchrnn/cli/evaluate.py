@@ -9,7 +9,7 @@ from tyro.conf import arg
 
 import sketchrnn
 from sketchrnn.cli.arguments import Data, Device, Json, Model
-from sketchrnn.cli.tables import figures
+from sketchrnn.cli.screen import busy, figures
 
 
 def main(argv: Sequence[str]) -> None:
@@ -41,10 +41,11 @@ def evaluate(
         batch_size: Drawings at a time; it changes the speed, not the figures.
     """
     drawings = sketchrnn.Dataset(data).split(split)
-    network = sketchrnn.load(model, device=device)
-    result = sketchrnn.evaluate(
-        network, drawings, seed=seed, importance_samples=importance_samples, batch_size=batch_size
-    )
+    with busy("evaluating"):
+        network = sketchrnn.load(model, device=device)
+        result = sketchrnn.evaluate(
+            network, drawings, seed=seed, importance_samples=importance_samples, batch_size=batch_size
+        )
     if json_only:
         print(json.dumps(result))
     else:

@@ -8,6 +8,7 @@ import tyro
 import sketchrnn
 from sketchrnn.cli.arguments import A, B, Columns, Device, Model, NoFit, Picture, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
+from sketchrnn.cli.screen import busy
 
 
 def main(argv: Sequence[str]) -> None:
@@ -40,12 +41,15 @@ def interpolate(
         steps: Drawings from A's latent vector to B's, both included.
         method: The way from one latent vector to the other.
     """
-    network = sketchrnn.load(model, device=device)
-    start, end = (one_drawing(text, network, fit=not no_fit) for text in (a, b))
-    made = sketchrnn.interpolate(network, start, end, steps=steps, method=method, temperature=temperature, seed=seed)
-    if is_picture(out):
-        labels = ["A", *[""] * len(made), "B"]
-        sketchrnn.write([start, *made, end], out, labels=labels, columns=columns or len(labels))
-    else:
-        sketchrnn.write(made, out)
+    with busy("drawing"):
+        network = sketchrnn.load(model, device=device)
+        start, end = (one_drawing(text, network, fit=not no_fit) for text in (a, b))
+        made = sketchrnn.interpolate(
+            network, start, end, steps=steps, method=method, temperature=temperature, seed=seed
+        )
+        if is_picture(out):
+            labels = ["A", *[""] * len(made), "B"]
+            sketchrnn.write([start, *made, end], out, labels=labels, columns=columns or len(labels))
+        else:
+            sketchrnn.write(made, out)
     print(f"{out}: {len(made)} drawings from A to B")

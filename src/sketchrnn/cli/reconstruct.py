@@ -7,6 +7,7 @@ import tyro
 import sketchrnn
 from sketchrnn.cli.arguments import Columns, Device, Inputs, Model, NoFit, Number, Picture, Seed, Temperature
 from sketchrnn.cli.inputs import drawings_of, is_picture
+from sketchrnn.cli.screen import busy
 
 
 def main(argv: Sequence[str]) -> None:
@@ -36,13 +37,14 @@ def reconstruct(
     Args:
         n: Reconstructions of each drawing.
     """
-    network = sketchrnn.load(model, device=device)
-    given = drawings_of(inputs, network, fit=not no_fit)
-    made = sketchrnn.reconstruct(network, given, temperature=temperature, seed=seed, n=n)
-    if is_picture(out):
-        groups = [[drawing, *made[i * n : (i + 1) * n]] for i, drawing in enumerate(given)]
-        labels = ["given", *["reconstruction"] * n] * len(given)
-        sketchrnn.write([d for group in groups for d in group], out, labels=labels, columns=columns or n + 1)
-    else:
-        sketchrnn.write(made, out)
+    with busy("drawing"):
+        network = sketchrnn.load(model, device=device)
+        given = drawings_of(inputs, network, fit=not no_fit)
+        made = sketchrnn.reconstruct(network, given, temperature=temperature, seed=seed, n=n)
+        if is_picture(out):
+            groups = [[drawing, *made[i * n : (i + 1) * n]] for i, drawing in enumerate(given)]
+            labels = ["given", *["reconstruction"] * n] * len(given)
+            sketchrnn.write([d for group in groups for d in group], out, labels=labels, columns=columns or n + 1)
+        else:
+            sketchrnn.write(made, out)
     print(f"{out}: {len(made)} reconstructions of {len(given)} drawings")

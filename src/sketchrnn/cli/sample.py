@@ -6,6 +6,7 @@ import tyro
 
 import sketchrnn
 from sketchrnn.cli.arguments import Columns, Device, Flag, Model, Number, Picture, Seed, Temperature
+from sketchrnn.cli.screen import busy
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,7 +33,8 @@ def sample(
     Args:
         animate: An .svg that draws itself.
     """
-    network = sketchrnn.load(model, device=device)
-    drawings = sketchrnn.sample(network, n, temperature=temperature, seed=seed)
-    sketchrnn.write(drawings, out, columns=columns, animate=animate)
+    with busy("drawing"):
+        network = sketchrnn.load(model, device=device)
+        drawings = sketchrnn.sample(network, n, temperature=temperature, seed=seed)
+        sketchrnn.write(drawings, out, columns=columns, animate=animate)
     print(f"{out}: {len(drawings)} drawings")
