@@ -5,7 +5,7 @@ BIN := .venv/bin
 # uv reads its own variable where pip reads PIP_FIND_LINKS: a machine that keeps wheels in a folder names it once.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test check format clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -186,7 +186,7 @@ class DataConfig:
     min_points: int = 2
     """Shorter drawings are set aside."""
     limit: int | None = None
-    """Take at most so many drawings of each source."""
+    """Take at most so many drawings of each file, or of each folder of files with one drawing each."""
     valid: float = 0.05
     """Share of the drawings kept for validation, where a source has no split of its own."""
     test: float = 0.05

@@ -1,6 +1,6 @@
-"""Drawings from a model: the six kinds of the paper's section 4, all through one sampler.
+"""Drawings from a model: the six kinds of the paper's experiments, all through one sampler.
 
-Temperature tau (section 2 of the paper): pen and mixture logits are divided by it, variances multiplied. 1 draws as the
+Temperature tau: pen and mixture logits are divided by it, variances multiplied. 1 draws as the
 model learned, towards 0 more and more certainly, at 0 the most likely point at every step.
 
 Random numbers are a stream of their own for each drawing, made from the seed and the drawing's number among those that
@@ -103,7 +103,7 @@ def reconstruct(
     seed: int = 0,
     sample_z: bool = False,
 ) -> list[Drawing]:
-    """What a conditional model sees in drawings: each is encoded and drawn again from its z (the paper's section 4.1).
+    """What a conditional model sees in drawings: each is encoded and drawn again from its z.
 
     Args:
         model: a conditional model.
@@ -135,7 +135,7 @@ def interpolate(
     temperature: float = 0.2,
     seed: int = 0,
 ) -> list[Drawing]:
-    """The way from one drawing to another through the latent space (the paper's section 4.2).
+    """The way from one drawing to another through the latent space.
 
     Args:
         model: a conditional model.
@@ -168,7 +168,7 @@ def analogy(
     temperature: float = 0.2,
     seed: int = 0,
 ) -> list[Drawing]:
-    """Arithmetic with drawings: z = z_a + (z_b - z_c) (the paper's section 4.3).
+    """Arithmetic with drawings: z = z_a + (z_b - z_c).
 
     Args:
         model: a conditional model.
@@ -191,7 +191,7 @@ def complete(
     z: ArrayLike | None = None,
     max_length: int | None = None,
 ) -> list[Drawing]:
-    """Endings of an incomplete drawing: the decoder reads what is there, then draws on (the paper's section 4.4).
+    """Endings of an incomplete drawing: the decoder reads what is there, then draws on.
 
     A conditional model needs a z for what the whole may become. It is drawn from N(mu, sigma) of what is there, a new
     one for every ending, unless one is given.

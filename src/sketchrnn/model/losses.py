@@ -1,4 +1,4 @@
-"""The losses of the paper (its section 3.2), over packed rows.
+"""The losses of the paper, over packed rows.
 
 `L_R = L_s + L_p`, `Loss = L_R + weight * max(L_KL, KL_min)`. Two reductions of the pen term have names:
 

@@ -71,7 +71,7 @@ def log_density(mixture: LogMixture, dx: Tensor, dy: Tensor) -> Tensor:
 
 
 def at_temperature(mixture: LogMixture, tau: float) -> LogMixture:
-    """The mixture at temperature tau > 0: logits divided by tau, sigma^2 multiplied by it (section 2 of the paper)."""
+    """The mixture at temperature tau > 0: logits divided by tau, sigma^2 multiplied by it."""
     if tau == 1:
         return mixture
     shift = 0.5 * math.log(tau)
