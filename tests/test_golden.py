@@ -116,8 +116,8 @@ def test_golden_losses_and_gradients(golden):
 
 def backward_through_noise(model, golden, grad_z, theirs):
     """Carries dL/dz into the encoder as the reference did: z was fed, but its gradient went on through
-    z = mu + exp(sigma_hat / 2) noise, with noise the file does not name. It is found again from the gradient of W_sigma,
-    d = h^T dL/dsigma_hat: (units, N_z) equations for (5, N_z) unknowns; all other gradients then put it to the test.
+    z = mu + exp(sigma_hat / 2) noise, with noise the file does not name. It is found again from the gradient of
+    W_sigma, h^T dL/dsigma_hat: (units, N_z) equations for (5, N_z) unknowns; all other gradients then put it to the test.
     """
     batch, _ = batch_of(model, golden, padded=False)
     mu, sigma_hat = model.encoder(batch)
