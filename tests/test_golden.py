@@ -117,7 +117,7 @@ def test_golden_losses_and_gradients(golden):
 def backward_through_noise(model, golden, grad_z, theirs):
     """Carries dL/dz into the encoder as the reference did: z was fed, but its gradient went on through
     z = mu + exp(sigma_hat / 2) noise, with noise the file does not name. It is found again from the gradient of
-    W_sigma, h^T dL/dsigma_hat: (units, N_z) equations for (5, N_z) unknowns; all other gradients then put it to the test.
+    W_sigma, h^T dL/dsigma_hat: (units, N_z) equations for (5, N_z) unknowns; all other gradients then test it.
     """
     batch, _ = batch_of(model, golden, padded=False)
     mu, sigma_hat = model.encoder(batch)
