@@ -90,13 +90,13 @@ def model_from(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], file:
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{file} is a safetensors file, but not a sketchrnn model")
     version = metadata.get("version", "")
-    if not version.isdigit() or int(version) > VERSION:
+    if not (version.isascii() and version.isdigit()) or int(version) > VERSION:
         raise ValueError(f"{file} has model version {version!r}; this sketchrnn reads up to {VERSION}: upgrade it")
     try:
         config = from_dict(ModelConfig, json.loads(metadata["model"]))
         data = from_dict(DataInfo, json.loads(metadata["data"]))
-        training = json.loads(metadata.get("training", "{}"))
-    except (KeyError, TypeError, ValueError) as error:
+        training = dict(json.loads(metadata.get("training", "{}")))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{file}: its settings cannot be read: {error}") from error
     with torch.device("meta"):  # sizes alone: neither memory nor random numbers for weights that are replaced
         model = SketchRNN(config, data)
@@ -106,6 +106,8 @@ def model_from(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], file:
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(f"{file}: {name} is {tuple(tensor.shape)}, not {tuple(expected[name].shape)}")
+        if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise ValueError(f"{file}: {name} is of {tensor.dtype}; weights are float32, float16 or bfloat16")
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{file}: {name} holds numbers that are not finite")
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
@@ -148,8 +150,10 @@ def load_state(path: str | Path, model: SketchRNN, optimizer: torch.optim.Optimi
     for full_name, tensor in tensors.items():
         if full_name.startswith("optimizer."):
             _, key, name = full_name.split(".", 2)
+            if name not in parameters or tensor.shape not in ((), parameters[name].shape):
+                raise ValueError(f"{file}: {full_name} does not belong to its model")
             state = optimizer.state.setdefault(parameters[name], {})
-            state[key] = tensor if key == "step" else tensor.to(parameters[name].device)
+            state[key] = tensor.to(parameters[name].device)
     try:
         progress: dict[str, Any] = json.loads(metadata["progress"])
     except (KeyError, ValueError) as error:

@@ -89,16 +89,25 @@ class DataInfo:
 
     def __post_init__(self) -> None:
         _check(
-            math.isfinite(self.scale_factor) and self.scale_factor > 0,
-            f"the scale factor is {self.scale_factor:g}; it must be a positive number",
+            1e-12 < self.scale_factor < 1e12,
+            f"the scale factor is {self.scale_factor:g}; it must be a positive number, neither tiny nor huge",
         )
-        _check(self.max_length >= 1, f"max_length is {self.max_length}; it must be at least 1")
-        _check(len(self.start_token) == 5, "the start token has five numbers")
+        _check(1 <= self.max_length <= 1_000_000, f"max_length is {self.max_length}; it must be 1 to 1,000,000")
+        _check(math.isfinite(self.size) and self.size >= 0, f"the size is {self.size:g}; it must not be negative")
+        _check(
+            isinstance(self.labels, tuple) and all(isinstance(label, str) for label in self.labels),
+            f"labels are {self.labels!r}, not names",
+        )
+        _check(
+            len(self.start_token) == 5
+            and all(isinstance(x, int | float) and math.isfinite(x) for x in self.start_token),
+            f"the start token is {self.start_token!r}, not five numbers",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. The defaults are the reference code's."""
+    """How a model is trained. The defaults are the reference code's, but for `bucket`."""
 
     steps: int = 100_000
     """Steps of the optimiser in all; a resumed run counts those before."""

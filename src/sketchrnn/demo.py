@@ -31,7 +31,7 @@ def demo(out: str | Path, *, minutes: float = 3, seed: int = 0, device: str = "a
     """Prepares drawings, trains a small model on them and writes a page of pictures. One that was interrupted goes on.
 
     Args:
-        out: a folder, made if need be: `data/` gets the dataset, `run/` the run, `index.html` the page.
+        out: a folder, made if need be: `characters/` gets the dataset, `run/` the run, `index.html` the page.
         minutes: about how long to train on two cores; elsewhere the same number of steps.
         seed: of training and all that is drawn.
         device: `auto`, `cpu` or `cuda`.
@@ -69,7 +69,7 @@ def _characters(folder: Path, progress: bool) -> Dataset:
             drawings.append(replace(like_quickdraw(drawing, epsilon=EPSILON), label="kanji", key=character))
     folder.mkdir(parents=True, exist_ok=True)
     formats.write(drawings, folder / "characters.ndjson")
-    return prepare([folder / "characters.ndjson"], folder / "data")
+    return prepare([folder / "characters.ndjson"], folder / "characters")
 
 
 def _training(steps: int, seed: int) -> TrainConfig:
@@ -98,8 +98,8 @@ def _write_page(path: Path, model: SketchRNN, data: Dataset, run: RunFolder, con
     some = [data.train[i] for i in range(0, len(data.train), max(1, len(data.train) // 24))][:24]
     learned = Section(
         "What it learned from",
-        f"{len(data.train):,} characters of at most {MAX_STROKES} strokes, each a sequence of pen movements in the order "
-        f"of writing; twenty-four of them. {KANJIVG_LICENCE}.",
+        f"{len(data.train):,} characters of at most {MAX_STROKES} strokes, each a sequence of pen movements in the "
+        f"order of writing; twenty-four of them. {KANJIVG_LICENCE}.",
         some,
         columns=8,
     )

@@ -20,7 +20,6 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-START_TOKEN = (0.0, 0.0, 1.0, 0.0, 0.0)  # S_0 of the paper: the first input of the decoder
 END_TOKEN = (0.0, 0.0, 0.0, 0.0, 1.0)  # what pads a drawing after its last point
 
 MAX_OFFSET = 1000.0  # offsets are clamped to +-this, in the drawing's own units, before they are scaled
@@ -32,7 +31,7 @@ STROKE_COLOR = "#1b1b1f"
 class Drawing:
     """Strokes of a pen, in the drawing's own units. Immutable.
 
-    Two drawings are equal when their stroke-3 rows are, label and origin apart.
+    Two drawings are equal when their stroke-3 rows are, whatever their labels.
 
     Raises:
         ValueError: the rows are not `(n, 3)`, hold NaN or infinity, or a pen state other than 0 and 1.

@@ -48,6 +48,7 @@ def evaluate(
     *,
     seed: int = 0,
     padded: bool = True,
+    density_floor: float = REFERENCE_FLOOR,
     importance_samples: int = 0,
     batch_size: int = 100,
 ) -> dict[str, float]:
@@ -58,11 +59,13 @@ def evaluate(
         drawings: in the units of the model's data, none of them longer than its N_max.
         seed: of z; the z of a drawing depends on its place in `drawings` alone.
         padded: L_R over the padding too; it costs as much again as all else.
+        density_floor: log(p + floor) in the L_R figures, as in training; the nats are exact.
         importance_samples: k, draws of z for the importance-weighted bound (Burda et al., 2016); 0 leaves it out.
         batch_size: drawings at once.
 
     Returns:
         `L_R`, `L_s`, `L_p`: the paper's losses as the reference evaluates them (pen states of the points alone).
+        `L_R_ended`: with the pen state of the end too, as ours trains without padding.
         `L_R_padded`: as the reference trains it (pen states to N_max).
         `L_KL`: divided by N_z; 0 for a decoder-only model.
         `nats_per_drawing`, `nats_per_point`: exact, without floor; for a conditional model of the reconstruction.
@@ -74,15 +77,18 @@ def evaluate(
         ValueError: there is no drawing, or one is longer than N_max.
     """
     _check(model, drawings)
-    sums: dict[str, float] = dict.fromkeys(("L_s", "L_p", "L_p_padded", "L_KL", "nats", "importance"), 0.0)
+    if seed < 0 or importance_samples < 0 or batch_size < 1:
+        raise ValueError("seed and importance_samples must not be negative, batch_size must be at least 1")
+    sums: dict[str, float] = dict.fromkeys(("L_s", "L_p", "L_p_ended", "L_p_padded", "L_KL", "nats", "importance"), 0.0)
     for start in range(0, len(drawings), batch_size):
         part = [drawings[i] for i in range(start, min(start + batch_size, len(drawings)))]
-        for name, value in _batch_sums(model, part, start, seed, padded, importance_samples).items():
+        for name, value in _batch_sums(model, part, start, seed, padded, density_floor, importance_samples).items():
             sums[name] += value
     n = len(drawings)
     mean = {name: value / n for name, value in sums.items()}
     figures = {
         "L_R": mean["L_s"] + mean["L_p"],
+        "L_R_ended": mean["L_s"] + mean["L_p_ended"],
         "L_s": mean["L_s"],
         "L_p": mean["L_p"],
         "L_KL": mean["L_KL"],
@@ -99,7 +105,7 @@ def evaluate(
 
 
 def _batch_sums(
-    model: SketchRNN, drawings: Sequence[Drawing], start: int, seed: int, padded: bool, k: int
+    model: SketchRNN, drawings: Sequence[Drawing], start: int, seed: int, padded: bool, floor: float, k: int
 ) -> dict[str, float]:
     """The sums over the drawings of a batch; `start` is the place of the first among all."""
     batch, order = model.pack_drawings(drawings)
@@ -112,8 +118,9 @@ def _batch_sums(
         noise = _noise(seed, start + order, max(k, 1), model.config.z_size).to(model.device)
         z = mu + sigma * noise[:, 0]
     y, _ = model.decoder_outputs(batch, z)
-    floored = row_terms(y, batch.targets, REFERENCE_FLOOR)
+    floored = row_terms(y, batch.targets, floor)
     L_s, L_p = reconstruction_loss(floored, 1, longest, "points")
+    sums["L_p_ended"] = float(reconstruction_loss(floored, 1, longest, "ended")[1])
     sums |= {
         "L_s": float(L_s),
         "L_p": float(L_p),
@@ -124,16 +131,13 @@ def _batch_sums(
         terms = row_terms(model.decoder_outputs(whole, z)[0], whole.targets)
         sums["L_p_padded"] = float(reconstruction_loss(terms, 1, longest, "padded")[1])
     if k and z is not None:
-        log_weights = torch.stack(
-            [
-                _log_p(model.decoder_outputs(batch, z_j)[0], batch.targets, batch.steps.drawing, n)
-                - 0.5 * z_j.square().sum(dim=1)
-                + (0.5 * e.square() + sigma_hat / 2).sum(dim=1)
-                for e in noise.unbind(1)
-                for z_j in (mu + sigma * e,)
-            ]
-        )
-        sums["importance"] = -float((torch.logsumexp(log_weights, dim=0) - math.log(k)).sum())
+        log_weights = []
+        for e in noise.unbind(1):
+            z = mu + sigma * e
+            log_p = _log_p(model.decoder_outputs(batch, z)[0], batch.targets, batch.steps.drawing, n)
+            # log p(z) - log q(z | drawing), both normal: what they have in common is left out
+            log_weights.append(log_p + (0.5 * e.square() + sigma_hat / 2 - 0.5 * z.square()).sum(dim=1))
+        sums["importance"] = -float((torch.logsumexp(torch.stack(log_weights), dim=0) - math.log(k)).sum())
     return sums
 
 
@@ -211,18 +215,15 @@ def _noise(seed: int, places: NDArray[np.int64], k: int, size: int) -> Tensor:
 
 
 def _latent(model: SketchRNN, drawings: Sequence[Drawing], z: ArrayLike | None) -> NDArray[np.float32] | None:
-    if not model.config.conditional:
-        if z is not None:
-            raise ValueError("this model has no z: it was trained decoder only (unconditional)")
-        return None
-    if z is None:
-        return model.encode(drawings)[0]
-    return np.array(np.broadcast_to(np.asarray(z, np.float32), (len(drawings), model.config.z_size)))
+    """z (n, N_z) of each drawing: what is given, or mu."""
+    if z is not None:
+        return np.array(np.broadcast_to(model.check_z(z), (len(drawings), model.config.z_size)))
+    return model.encode(drawings)[0] if model.config.conditional else None
 
 
 def _check(model: SketchRNN, drawings: Sequence[Drawing]) -> None:
-    if not len(drawings):
-        raise ValueError("there is no drawing to evaluate")
+    if not any(len(drawing) for drawing in drawings):
+        raise ValueError("there is no drawing with a point in it to evaluate")
     longest = max(len(drawing) for drawing in drawings)
     if longest > model.data.max_length:
         raise ValueError(

@@ -84,11 +84,7 @@ def decode(
     """
     _require_conditional(model)
     _check(n, temperature, seed)
-    rows = np.atleast_2d(np.asarray(z, dtype=np.float32))
-    if rows.ndim != 2 or rows.shape[1] != model.config.z_size:
-        raise ValueError(f"z is {np.shape(z)}; this model's z has {model.config.z_size} numbers")
-    if not np.isfinite(rows).all():
-        raise ValueError("z holds numbers that are not finite")
+    rows = model.check_z(z)
     streams = list(range(n)) * len(rows)
     rows = rows.repeat(n, axis=0)
     return _draw(model, rows, streams, temperature=temperature, seed=seed, max_length=max_length)
@@ -223,9 +219,12 @@ def complete(
             mu, sigma = model.encode([prefix])
             latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
         else:
-            latent = np.broadcast_to(np.asarray(z, np.float32), (n, model.config.z_size))
+            rows = model.check_z(z)
+            if len(rows) not in (1, n):
+                raise ValueError(f"there are {len(rows)} z for {n} endings; give one, or one for each")
+            latent = np.array(np.broadcast_to(rows, (n, model.config.z_size)))
     elif z is not None:
-        raise ValueError("this model has no z: it was trained decoder only (unconditional)")
+        model.check_z(z)
     streams = list(range(n))
     return _draw(model, latent, streams, temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
 
@@ -376,11 +375,10 @@ def _normal(seed: int, streams: Sequence[int], size: int) -> NDArray[np.float32]
 
 
 def _in_own_units(model: SketchRNN, rows: NDArray[np.float32], prefix: Drawing) -> Drawing:
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            "the model drew a point that is not finite: its weights are damaged or it was trained too fast"
-        )
-    stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+        stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
+    if not np.isfinite(stroke3).all():
+        raise ValueError("the model drew a point that is not finite: its weights are damaged, or it learned too fast")
     stroke3[: len(prefix)] = prefix.stroke3  # as it was given: neither clamped nor rounded
     return Drawing(stroke3, model.data.labels[0] if len(model.data.labels) == 1 else None)
 

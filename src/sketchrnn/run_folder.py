@@ -41,7 +41,7 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether a run was started here."""
-        return self._settings.exists()
+        return self._settings.exists() or self.last.exists()
 
     def settings(self) -> tuple[ModelConfig, TrainConfig]:
         """The settings that the run has.
@@ -49,7 +49,7 @@ class RunFolder:
         Raises:
             ValueError: there is no run, or its settings are damaged.
         """
-        if not self.exists():
+        if not self._settings.exists():
             raise ValueError(
                 f"{self.path} is not a run that can go on: it has no config.json; leave out --resume to start it"
             )
@@ -96,7 +96,7 @@ class RunFolder:
             drawings += sample(model, 8, temperature=temperature, seed=0)
             labels += [f"τ = {temperature:g}"] + [""] * 7
         if model.config.conditional:
-            given = [held_out[i % len(held_out)] for i in range(8)]
+            given = [held_out[i * len(held_out) // 8] for i in range(8)]
             drawings += given + reconstruct(model, given, temperature=0.2)
             labels += ["given"] + [""] * 7 + ["drawn again"] + [""] * 7
         (self.path / "samples").mkdir(exist_ok=True)
@@ -110,8 +110,14 @@ class RunFolder:
             metrics=self.metrics(),
             settings={"model": asdict(model.config), "data": asdict(model.data), "training": asdict(train)},
             figures=evaluate(model, held_out, batch_size=train.batch_size),
-            sections=sections(model, [held_out[i] for i in range(min(8, len(held_out)))]),
+            sections=sections(model, spread(held_out, 8)),
         )
+
+
+def spread(drawings: Sequence[Drawing], most: int) -> list[Drawing]:
+    """At most so many of the drawings, from all over the sequence: a dataset has its classes one after the other."""
+    count = min(most, len(drawings))
+    return [drawings[i * len(drawings) // count] for i in range(count)]
 
 
 def sections(model: SketchRNN, given: list[Drawing], *, seed: int = 0) -> list[Section]:

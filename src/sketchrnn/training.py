@@ -28,7 +28,7 @@ from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.run_folder import RunFolder
+from sketchrnn.run_folder import RunFolder, spread
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl; each is the mean over them
 MAX_ROLLBACKS = 10
@@ -40,6 +40,8 @@ class Progress:
 
     step: int = 0
     """Steps done."""
+    drawings: int = 0
+    """In the training split, which must be the same when the run goes on."""
     best_loss: float = math.inf
     """Least validation loss so far."""
     best_step: int = 0
@@ -47,6 +49,8 @@ class Progress:
     """Validations since then."""
     skipped: int = 0
     """Steps left out since their loss or a gradient was not finite."""
+    bad_in_a_row: int = 0
+    """Of those, how many just now."""
     rollbacks: int = 0
     """How often the run went back to its last state; the learning rate was halved each time."""
     seconds: float = 0.0
@@ -71,7 +75,7 @@ def train(
         data: what to learn from; its `valid` split chooses the best model.
         out: the run folder, made if need be.
         model: sizes of a new model; the reference's if None. Of a resumed run they are its own.
-        config: how to train; the reference's settings if None.
+        config: how to train; the reference's settings if None, those it has for a resumed run.
         resume: go on with the run in `out`; one that was stopped before its first checkpoint starts again.
         init: start from the weights of this model, with its scale factor, to fine-tune it.
         device: `auto`, `cpu` or `cuda`.
@@ -87,9 +91,13 @@ def train(
         KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
     folder = RunFolder(out)
-    events = _event_writer(folder.path) if tensorboard else None
-    run = _Run(data, folder, model, config or TrainConfig(), resume, init, device, events)
-    with _stop_on_signal() as stop, _bar(run, progress) as bar:
+    run = _Run(data, folder, model, config, resume, init, device)
+    with (
+        _stop_on_signal() as stop,
+        _bar(run, progress) as bar,
+        _event_writer(folder.path, tensorboard) as run.events,
+        _fast_denormals(run.device),
+    ):
         run.loop(stop, bar)
     if stop.is_set():
         raise KeyboardInterrupt(
@@ -97,7 +105,8 @@ def train(
         )
     best = checkpoint.load(folder.best, device=device)
     held_out = data.test if len(data.test) else data.valid
-    folder.report(best, held_out[: run.config.eval_drawings], run.config)
+    with _told_not_raised():
+        folder.report(best, spread(held_out, run.config.eval_drawings), run.config)
     return best
 
 
@@ -122,7 +131,9 @@ def loss_of(
     L_s, L_p = reconstruction_loss(terms, n, model.data.max_length, "padded" if config.pen_padding else "ended")
     L_R = L_s + L_p
     loss = L_R + kl_weight(config, step) * L_KL.clamp(min=config.kl_min) if z is not None else L_R
-    nats = (L_R * n * model.data.max_length / int(batch.lengths.sum())).detach()
+    # of the points and the end alone, as evaluate has it
+    counts = torch.from_numpy(batch.lengths).to(model.device)[packed.steps.drawing]
+    nats = -(terms.offset + terms.pen * (packed.steps.step <= counts)).detach().sum() / int(batch.lengths.sum())
     return loss, {"loss": loss.detach(), "L_R": L_R.detach(), "L_KL": L_KL.detach(), "nats_per_point": nats}
 
 
@@ -134,29 +145,39 @@ class _Run:
         data: Dataset,
         folder: RunFolder,
         model_config: ModelConfig | None,
-        config: TrainConfig,
+        config: TrainConfig | None,
         resume: bool,
         init: str | Path | None,
         device: str,
-        events: Any,
     ) -> None:
         if folder.exists() and not resume:
             raise FileExistsError(f"{folder.path} holds a run already: go on with --resume, or choose another folder")
         if not len(data.valid):
             raise ValueError(f"{data.folder} has no validation drawings: prepare it again with a larger --valid")
-        self.data, self.folder, self.config, self.events = data, folder, config, events
-        self.device = checkpoint.resolve_device(device)
-        self.progress = Progress()
-        self.consecutive_bad = 0
         goes_on = folder.last.exists()
-        if goes_on and model_config is None:
-            model_config = folder.settings()[0]
+        before = folder.settings() if goes_on else None
+        if before is not None:
+            model_config, config = model_config or before[0], config or before[1]
+        config = config or TrainConfig()
+        self.data, self.folder, self.config = data, folder, config
+        self.events: Any = None
+        self.device = checkpoint.resolve_device(device)
+        self.progress = Progress(drawings=len(data.train))
         self.model = _new_model(data, model_config, config, None if goes_on else init).to(self.device)
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True
         )
         if goes_on:
-            self.progress = Progress(**checkpoint.load_state(folder.last, self.model, self.optimizer))
+            self.progress = self.load_last()
+        if self.progress.drawings != len(data.train):
+            raise ValueError(
+                f"{folder.path} was trained on {self.progress.drawings:,} drawings and {data.folder} has "
+                f"{len(data.train):,}: go on with the same data, or start another run with --init"
+            )
+        if before is not None and _measure(before[1]) != _measure(
+            config
+        ):  # losses before cannot be compared with those after
+            self.progress.best_loss, self.progress.since_best = math.inf, 0
         self.batches = Batches(
             data.train,
             scale_factor=self.model.data.scale_factor,
@@ -175,8 +196,6 @@ class _Run:
 
     def loop(self, stop: threading.Event, bar: _Bar | _Silent) -> None:
         """Steps until the end, until the signal to stop, or until the patience is over."""
-        if self.device.type == "cpu":
-            torch.set_flush_denormal(True)  # gradients fade into denormal numbers, which are a hundred times slower
         config = self.config
         parts: list[dict[str, Tensor]] = []  # of the steps since the last log; tensors, so that no step waits for them
         drawings, since = 0, time.perf_counter()
@@ -190,8 +209,8 @@ class _Run:
             if done is not None:
                 parts.append(done)
                 drawings += len(batch.lengths)
-            due = progress.step % config.eval_every == 0 and not self.consecutive_bad
-            validate = due or progress.step == config.steps
+            due = progress.step % config.eval_every == 0 or progress.step == config.steps
+            validate = due and not progress.bad_in_a_row  # weights that may be broken are no checkpoint
             if progress.step % LOG_EVERY == 0 or validate:
                 seconds = time.perf_counter() - since
                 progress.seconds += seconds
@@ -205,7 +224,7 @@ class _Run:
                     self.validate()
                 parts, drawings, since = [], 0, time.perf_counter()
             bar.at(progress.step)
-        if stop.is_set():
+        if stop.is_set() and not self.progress.bad_in_a_row:  # else what comes since the last checkpoint is done again
             self.save()
 
     def step(self, batch: Batch) -> dict[str, Tensor] | None:
@@ -221,7 +240,7 @@ class _Run:
         if not torch.isfinite(loss + norms.sum()):
             self.skip()
             return None
-        self.consecutive_bad = 0
+        progress.bad_in_a_row = 0
         torch._foreach_clamp_min_(gradients, -config.clip_value)
         torch._foreach_clamp_max_(gradients, config.clip_value)
         for group in self.optimizer.param_groups:
@@ -239,17 +258,16 @@ class _Run:
         progress = self.progress
         progress.step += 1
         progress.skipped += 1
-        self.consecutive_bad += 1
-        if self.consecutive_bad < self.config.max_bad_steps:
+        progress.bad_in_a_row += 1
+        if progress.bad_in_a_row < self.config.max_bad_steps:
             return
         if progress.rollbacks == MAX_ROLLBACKS:
             raise ValueError(
                 f"the loss is not finite again and again, at step {progress.step:,} too: "
                 f"try a smaller --train.learning-rate than {self.rate():g}"
             )
-        self.consecutive_bad = 0
-        kept = {"skipped": progress.skipped, "rollbacks": progress.rollbacks + 1}
-        self.progress = Progress(**checkpoint.load_state(self.folder.last, self.model, self.optimizer) | kept)
+        self.progress = self.load_last()
+        self.progress.skipped, self.progress.rollbacks = progress.skipped, progress.rollbacks + 1
         self.folder.forget_after(self.progress.step)
         self.log("rollback", {"skipped": self.progress.skipped, "learning_rate": self.rate()})
         print(
@@ -264,10 +282,15 @@ class _Run:
     def validate(self) -> None:
         """Figures on the validation split, the best and the last checkpoint, a picture."""
         config, progress = self.config, self.progress
-        drawings = self.data.valid[: config.eval_drawings]
-        figures = evaluate(self.model, drawings, padded=config.pen_padding, batch_size=config.batch_size)
+        figures = evaluate(
+            self.model,
+            spread(self.data.valid, config.eval_drawings),
+            padded=config.pen_padding,
+            density_floor=config.density_floor,
+            batch_size=config.batch_size,
+        )
         # what is trained, with the KL term's weight of the end: the same measure at every step
-        L_R = figures["L_R_padded"] if config.pen_padding else figures["nats_per_drawing"] / self.model.data.max_length
+        L_R = figures["L_R_padded" if config.pen_padding else "L_R_ended"]
         kl = config.kl_weight * max(figures["L_KL"], config.kl_min) if self.model.config.conditional else 0.0
         figures["loss"] = L_R + kl
         self.log("valid", figures)
@@ -277,7 +300,8 @@ class _Run:
             self.model.training_facts = {"step": progress.step, "valid": figures, "train": asdict(config)}
             checkpoint.save(self.model, self.folder.best)
         self.save()
-        self.folder.picture(self.model, self.data.valid, progress.step)
+        with _told_not_raised():
+            self.folder.picture(self.model, self.data.valid, progress.step)
 
     def save(self) -> None:
         """All that resuming needs; a run that may be resumed has a model, too."""
@@ -285,6 +309,14 @@ class _Run:
             checkpoint.save(self.model, self.folder.best)
         self.folder.last.parent.mkdir(exist_ok=True)
         checkpoint.save_state(self.folder.last, self.model, self.optimizer, asdict(self.progress))
+
+    def load_last(self) -> Progress:
+        """Puts the last checkpoint back; returns how far it had come."""
+        stored = checkpoint.load_state(self.folder.last, self.model, self.optimizer)
+        try:
+            return Progress(**stored)
+        except TypeError as error:
+            raise ValueError(f"{self.folder.last} is of another version of sketchrnn: {error}") from error
 
     def log(self, kind: str, row: dict[str, float]) -> None:
         """A line of metrics.jsonl, and TensorBoard's events where they are wanted."""
@@ -309,6 +341,7 @@ def _new_model(
         raise ValueError(
             f"{init} has other sizes than those asked for: leave out the --model settings, it brings its own"
         )
+    start.training_facts = {}
     # the weights know offsets divided by their own scale factor, so it stays; N_max grows if need be
     start.data = DataInfo(
         **asdict(info)
@@ -389,9 +422,39 @@ def _bar(run: _Run, shown: bool) -> Iterator[_Silent | _Bar]:
         yield _Bar(bar, task)
 
 
-def _event_writer(out: Path) -> Any:
+@contextmanager
+def _event_writer(out: Path, wanted: bool) -> Iterator[Any]:
+    """TensorBoard's writer, None where it is not wanted."""
+    if not wanted:
+        yield None
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ValueError('TensorBoard is not installed: pip install "sketchrnn[tensorboard]"') from error
-    return SummaryWriter(str(out / "tensorboard"))
+    with SummaryWriter(str(out / "tensorboard")) as writer:
+        yield writer
+
+
+@contextmanager
+def _told_not_raised() -> Iterator[None]:
+    """For pictures and the report: a model that draws nonsense early on shall not end the run."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        print(f"no picture: {error}", file=sys.stderr)
+
+
+@contextmanager
+def _fast_denormals(device: torch.device) -> Iterator[None]:
+    """On the CPU, gradients fade into denormal numbers, which are a hundred times slower: they count as 0 here."""
+    torch.set_flush_denormal(device.type == "cpu")
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _measure(config: TrainConfig) -> tuple[object, ...]:
+    """The settings that the validation loss depends on."""
+    return config.kl_weight, config.kl_min, config.pen_padding, config.density_floor, config.eval_drawings

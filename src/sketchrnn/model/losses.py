@@ -1,11 +1,10 @@
 """The losses of the paper, over packed rows.
 
-`L_R = L_s + L_p`, `Loss = L_R + weight * max(L_KL, KL_min)`. Two reductions of the pen term have names:
+`L_R = L_s + L_p`, `Loss = L_R + weight * max(L_KL, KL_min)`. The rows that the pen term L_p counts have three names:
 
-* `padded`: over all N_max steps, the padding after the end included: what the reference trains;
-* `points`: over the N_s points alone, without even the end that follows them: what the reference reports in evaluation.
-
-Ours trains either `padded` or `ended`: the points and the end that follows, which is what generation uses.
+* `padded`: all N_max steps, the padding after the end included: what the reference trains;
+* `ended`: the points and the end that follows, which is what generation uses: what ours trains without padding;
+* `points`: the N_s points alone, without even the end: what the reference reports in evaluation.
 """
 
 from __future__ import annotations

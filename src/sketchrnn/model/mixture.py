@@ -13,6 +13,9 @@ from torch import Tensor
 
 # rho = tanh(rho_hat) is +-1 in float32 beyond this, and 1 / (1 - rho^2) infinite; rho stays within +-0.9999998
 MAX_RHO_HAT = 8.0
+# sigma = 2e-9 in normalised units is finer than any drawing; below, squares of (x - mu) / sigma overflow in float32
+MIN_LOG_SIGMA = -20.0
+SMALLEST_TEMPERATURE = 1e-30  # logits divided by less overflow; what is below counts as 0
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ def split_output(y: Tensor) -> LogMixture:
         torch.log_softmax(logits, dim=-1),
         mu_x,
         mu_y,
-        log_sigma_x,
-        log_sigma_y,
+        log_sigma_x.clamp(min=MIN_LOG_SIGMA),
+        log_sigma_y.clamp(min=MIN_LOG_SIGMA),
         rho_hat.clamp(-MAX_RHO_HAT, MAX_RHO_HAT),
         torch.log_softmax(pen, dim=-1),
     )
@@ -98,7 +101,7 @@ def draw(mixture: LogMixture, tau: float, uniform: Tensor, normal: Tensor) -> tu
     Returns:
         The offsets (n, 2) in normalised units, and the pen states (n,) 0, 1 or 2.
     """
-    if tau == 0:
+    if tau < SMALLEST_TEMPERATURE:
         chosen = mixture.log_pi.argmax(dim=-1)
         pen = mixture.log_q.argmax(dim=-1)
     else:
@@ -109,7 +112,7 @@ def draw(mixture: LogMixture, tau: float, uniform: Tensor, normal: Tensor) -> tu
         parameter.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         for parameter in (mixture.mu_x, mixture.mu_y, mixture.log_sigma_x, mixture.log_sigma_y, mixture.rho_hat)
     )
-    if tau == 0:
+    if tau < SMALLEST_TEMPERATURE:
         return torch.stack([mu_x, mu_y], dim=-1), pen
     u, v = normal.unbind(-1)
     x = mu_x + torch.exp(log_sigma_x) * u

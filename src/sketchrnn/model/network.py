@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sketchrnn.config import DataInfo, ModelConfig
@@ -185,7 +185,8 @@ class SketchRNN(nn.Module):
         weights = self.decoder.input_weights()
         inputs = batch.inputs @ weights[:5]
         if z is not None:  # the same at every step: multiplied once a drawing
-            inputs = inputs + (z @ weights[5:])[batch.steps.drawing]
+            # not by [...]: the gradient of that adds up in an order of its own on several threads
+            inputs = inputs + (z @ weights[5:]).index_select(0, batch.steps.drawing)
         dropout = dropout_factors(self.decoder, batch.steps, keep, generator)
         h, final = run(self.decoder, inputs, batch.steps, self.initial_state(z, batch.num_drawings), dropout)
         return torch.addmm(self.b_y, h, self.W_y), final
@@ -198,6 +199,21 @@ class SketchRNN(nn.Module):
         order = np.argsort(-lengths, kind="stable")
         strokes = [normalise(drawings[i].stroke3, self.data.scale_factor) for i in order]
         return self.pack(np.concatenate(strokes), lengths[order], padded=padded), order
+
+    def check_z(self, z: ArrayLike) -> NDArray[np.float32]:
+        """z (N_z,) or (k, N_z) as (k, N_z) float32.
+
+        Raises:
+            ValueError: the model has no z, or z is not finite or of another size.
+        """
+        if not self.config.conditional:
+            raise ValueError("this model has no z: it was trained decoder only (unconditional)")
+        rows = np.atleast_2d(np.asarray(z, dtype=np.float32))
+        if rows.ndim != 2 or rows.shape[1] != self.config.z_size:
+            raise ValueError(f"z is {np.shape(z)}; this model's z has {self.config.z_size} numbers")
+        if not np.isfinite(rows).all():
+            raise ValueError("z holds numbers that are not finite")
+        return rows
 
     @torch.inference_mode()
     def encode(self, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
