@@ -32,8 +32,12 @@ def cell(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+START_TOKEN = (0.3, -0.2, 1.0, 0.0, 0.0)
+
+
 def small_model(cell: str = "lstm", *, conditional: bool = True, max_length: int = 24, seed: int = 0) -> SketchRNN:
-    """A model with weights far from their initial values, so that every part of it matters."""
+    """A model with weights far from their initial values, so that every part of it matters: drawings of many lengths,
+    z that differs from drawing to drawing and decides what is drawn, sigma near 0.6, a start token of its own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = ModelConfig(
@@ -47,10 +51,19 @@ def small_model(cell: str = "lstm", *, conditional: bool = True, max_length: int
             hyper_units=8,
             hyper_embedding=3,
         )
-        model = SketchRNN(config, DataInfo(scale_factor=11.0, max_length=max_length, labels=("wave",), size=100.0))
+        model = SketchRNN(
+            config,
+            DataInfo(scale_factor=11.0, max_length=max_length, labels=("wave",), size=100.0, start_token=START_TOKEN),
+        )
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.2 * torch.randn_like(parameter))
+            model.b_y[2] -= 3  # the end is rare,
+            model.W_y[:, :3] *= 2  # but not everywhere
+            if conditional:
+                model.W_mu.mul_(5)
+                model.W_z.mul_(5)
+                model.b_sigma.sub_(1)
     return model
 
 

@@ -214,3 +214,12 @@ def test_augmentation_keeps_where_a_drawing_ends(split: Split) -> None:
     ends = {int(index): rows_of(plain, i)[:, :2].sum(axis=0) for i, index in enumerate(plain.indices)}
     for i, index in enumerate(dropped.indices):
         np.testing.assert_allclose(rows_of(dropped, i)[:, :2].sum(axis=0), ends[int(index)], atol=1e-4)
+
+
+def test_each_step_augments_anew(tmp_path: Path) -> None:
+    """One drawing, the same in every batch: what differs is chance."""
+    split = write(tmp_path / "train.arrow", [random_rows(np.random.default_rng(0), 60)])
+    scaled = [Batches(split, scale_factor=1.0, augment_scale=0.15).batch(step).strokes for step in range(20)]
+    assert len({rows[0, :2].tobytes() for rows in scaled}) == 20
+    dropped = [Batches(split, scale_factor=1.0, augment_drop=0.3).batch(step).strokes for step in range(20)]
+    assert len({rows.tobytes() for rows in dropped}) == 20

@@ -38,7 +38,9 @@ def test_importance_bound_tightens_towards_the_likelihood(waves):
     model = small_model(seed=2)
     with torch.no_grad():  # the less a drawing says of z, the fewer draws from the prior are needed
         model.decoder.W_xh[5:] *= 0.1
-        model.W_z *= 0.1
+        model.W_z *= 0.02
+        model.W_mu *= 0.2
+        model.b_sigma.fill_(1.0)  # sigma = 1.6: wide, so that few draws suffice, and its logarithm is not 0
     drawings = waves[:4]
     k = {n: sketchrnn.evaluate(model, drawings, importance_samples=n, padded=False) for n in (1, 10, 300)}
     rng = np.random.default_rng(0)
@@ -51,6 +53,17 @@ def test_importance_bound_tightens_towards_the_likelihood(waves):
     assert k[300]["importance_bound"] == pytest.approx(target, abs=0.5)
     assert k[1]["importance_bound"] > k[300]["importance_bound"] - 0.05
     assert k[10]["bound"] > k[300]["importance_bound"] - 0.05
+
+
+def test_likelihoods_stand_in_the_order_of_the_drawings(model, waves):
+    """Each drawing with its own z, whatever the order of their lengths and the batches."""
+    assert [len(d) for d in waves] != sorted((len(d) for d in waves), reverse=True)
+    z = np.random.default_rng(0).standard_normal((40, 6)).astype(np.float32)
+    one_by_one = [sketchrnn.log_likelihood(model, [d], z=own)[0] for d, own in zip(waves, z, strict=True)]
+    np.testing.assert_allclose(sketchrnn.log_likelihood(model, waves, z=z, batch_size=16), one_by_one, rtol=1e-4)
+    assert len({round(value, 2) for value in one_by_one}) > 30
+    alone = [sketchrnn.log_likelihood(model, [d])[0] for d in waves]  # and with its own mu
+    np.testing.assert_allclose(sketchrnn.log_likelihood(model, waves), alone, rtol=1e-4)
 
 
 def test_density_is_what_the_likelihood_is_made_of(model, waves):

@@ -10,7 +10,8 @@ from sketchrnn.model.mixture import draw, split_output
 
 
 def assert_same(ours, theirs):
-    """The same drawings, but for the rounding of products that were done in another order."""
+    """The same drawings, but for the rounding of products that were done in another order; none of them trivial."""
+    assert min(len(d) for d in theirs) > 5
     assert [len(d) for d in ours] == [len(d) for d in theirs]
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.stroke3, b.stroke3, rtol=1e-3, atol=1e-3)
@@ -36,31 +37,67 @@ def test_a_drawing_is_the_same_in_any_batch(model, waves):
     assert sketchrnn.complete(model, waves[0].head(3), n=2, seed=3) == endings[:2]
 
 
-@pytest.mark.parametrize("temperature", [0, 0.5])
-@pytest.mark.parametrize("conditional", [True, False])
-def test_sampling_is_the_plain_loop(cell, conditional, temperature):
+def numbers(seed, stream, kind):
+    """Where the sampler's random numbers come from: 0 the choices, 1 the places in a normal, 2 z."""
+    return np.random.default_rng([seed, stream, kind])
+
+
+def plain_loop(model, z, *, temperature, seed, stream, prefix=None):
     """One drawing, step by step, with the whole of [S; z] through the cell, from the sampler's own random numbers."""
-    model = small_model(cell, conditional=conditional, seed=5)
-    seed, stream = 9, 2
-    z = torch.zeros(1, 0)
-    if conditional:
-        z = torch.from_numpy(np.random.default_rng([seed, stream, 2]).standard_normal((1, 6), dtype=np.float32))
-    uniform = torch.from_numpy(np.random.default_rng([seed, stream, 0]).random((24, 2), dtype=np.float32))
-    normal = torch.from_numpy(np.random.default_rng([seed, stream, 1]).standard_normal((24, 2), dtype=np.float32))
-    token = torch.tensor([[0.0, 0, 1, 0, 0]])
-    rows = []
+    uniform = torch.from_numpy(numbers(seed, stream, 0).random((24, 2), dtype=np.float32))
+    normal = torch.from_numpy(numbers(seed, stream, 1).standard_normal((24, 2), dtype=np.float32))
+    own = np.zeros((0, 3)) if prefix is None else prefix.stroke3
+    z_row = torch.zeros(1, 0) if z is None else torch.as_tensor(z)[None]
+    rows = [list(map(float, row)) for row in own]
     with torch.no_grad():
-        state = model.initial_state(z if conditional else None, 1)
+        state = model.initial_state(None if z is None else z_row, 1)
+        token = torch.tensor([model.data.start_token])
         for t in range(24):
-            state = model.decoder.step(torch.cat([token, z], 1) @ model.decoder.input_weights(), state)
+            state = model.decoder.step(torch.cat([token, z_row], 1) @ model.decoder.input_weights(), state)
+            if t < len(own):  # what is there is read
+                x, y, lift = own[t]
+                token = torch.tensor([[x / 11, y / 11, 1 - lift, lift, 0]], dtype=torch.float32)
+                continue
+            new = t - len(own)  # a random number for each new point, whatever was there before
             mixture = split_output(state[0] @ model.W_y + model.b_y)
-            offset, pen = draw(mixture, temperature, uniform[t : t + 1], normal[t : t + 1])
+            offset, pen = draw(mixture, temperature, uniform[new : new + 1], normal[new : new + 1])
             if int(pen) == 2:
                 break
             rows.append([*(offset[0] * 11.0).tolist(), float(pen == 1)])
             token = torch.cat([offset, torch.eye(3)[pen]], 1)
-    expected = Drawing(np.array(rows).reshape(-1, 3))
-    assert_same(sketchrnn.sample(model, 3, temperature=temperature, seed=seed)[2:], [expected])
+    return Drawing(np.array(rows).reshape(-1, 3))
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_sampling_is_the_plain_loop(cell, conditional, temperature):
+    model = small_model(cell, conditional=conditional)
+    z = numbers(9, 2, 2).standard_normal(6, dtype=np.float32) if conditional else None
+    expected = plain_loop(model, z, temperature=temperature, seed=9, stream=2)
+    assert_same(sketchrnn.sample(model, 3, temperature=temperature, seed=9)[2:], [expected])
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_completion_is_the_plain_loop(cell, conditional, waves):
+    """z is drawn from the encoder's N(mu, sigma) of what is there, a new one for each ending."""
+    model = small_model(cell, conditional=conditional)
+    prefix = waves[0].head(5)
+    expected = []
+    for stream in range(3):
+        z = None
+        if conditional:
+            mu, sigma = model.encode([prefix])
+            z = mu[0] + sigma[0] * numbers(7, stream, 2).standard_normal(6, dtype=np.float32)
+        expected.append(plain_loop(model, z, temperature=0.5, seed=7, stream=stream, prefix=prefix))
+    assert max(len(d) for d in expected) > 10
+    assert_same(sketchrnn.complete(model, prefix, n=3, temperature=0.5, seed=7), expected)
+
+
+def test_what_is_given_is_given_back(model):
+    """As it was: the network reads it clamped, the drawing keeps it."""
+    prefix = Drawing([[5000.25, -7000, 0], [0.1, 3, 1]])
+    for ending in sketchrnn.complete(model, prefix, n=3, seed=1):
+        np.testing.assert_array_equal(ending.stroke3[:2], prefix.stroke3)
 
 
 def test_temperature_zero_needs_no_chance(model):
@@ -87,6 +124,7 @@ def test_reconstruction_comes_from_mu_or_from_a_drawn_z(model, waves):
     noise = np.random.default_rng([4, 1, 2]).standard_normal(6, dtype=np.float32)
     expected = sketchrnn.decode(model, mu[1] + sigma[1] * noise, n=2, temperature=0.2, seed=4)[1:]
     assert_same(drawn[4:5], expected)
+    assert drawn[4:5] != sketchrnn.reconstruct(model, waves[1], n=2, seed=4)[1:]
 
 
 def test_encode_is_the_same_in_any_batch_and_order(model, waves):
@@ -95,7 +133,10 @@ def test_encode_is_the_same_in_any_batch_and_order(model, waves):
         alone = model.encode([waves[k]])
         np.testing.assert_allclose(alone[0][0], mu[k], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(alone[1][0], sigma[k], rtol=1e-5, atol=1e-6)
-    assert (sigma > 0).all()
+    batch, order = model.pack_drawings(waves)
+    with torch.no_grad():
+        sigma_hat = model.encoder(batch)[1]
+    np.testing.assert_allclose(sigma[order] ** 2, sigma_hat.exp(), rtol=1e-5)  # sigma = exp(sigma_hat / 2)
 
 
 def test_interpolation_goes_from_end_to_end(model, waves):
@@ -104,9 +145,12 @@ def test_interpolation_goes_from_end_to_end(model, waves):
     ends = sketchrnn.reconstruct(model, [a, b], temperature=0.3, seed=6)
     assert len(way) == 5
     assert_same([way[0], way[-1]], ends)
-    straight = sketchrnn.interpolate(model, a, b, steps=3, method="linear", temperature=0, seed=6)
     mu = model.encode([a, b])[0]
-    assert_same(straight[1:2], sketchrnn.decode(model, mu.mean(0), temperature=0))
+    for method, half_way in (("linear", mu.mean(0)), ("spherical", slerp(mu[0], mu[1], 0.5))):
+        middle = sketchrnn.interpolate(model, a, b, steps=3, method=method, temperature=0.3, seed=6)[1:2]
+        assert_same(middle, sketchrnn.decode(model, half_way, temperature=0.3, seed=6))
+    straight = sketchrnn.interpolate(model, a, b, steps=3, method="linear", temperature=0.3, seed=6)
+    assert straight[1].stroke3[:5].tolist() != middle[0].stroke3[:5].tolist()
 
 
 def test_slerp_keeps_to_the_arc():
@@ -137,6 +181,7 @@ def test_completion_goes_on_from_what_is_there(cell, conditional, waves):
     for ending in endings:
         np.testing.assert_array_equal(ending.stroke3[:5], prefix.stroke3)
         assert 5 <= len(ending) <= 24
+    assert max(len(e) for e in endings) > 10
     # the first new point comes from what the model expects after the five
     z = np.zeros(6) if conditional else None
     first = sketchrnn.complete(model, prefix, n=1, temperature=0, z=z, max_length=6)[0]

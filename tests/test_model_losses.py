@@ -19,7 +19,7 @@ def in_plain_loops(model, drawings, z, floor=0.0):
     for k, drawing in enumerate(drawings):
         rows = np.zeros((N_MAX + 1, 5))
         rows[:, 4] = 1
-        rows[0] = (0, 0, 1, 0, 0)
+        rows[0] = model.data.start_token
         own = normalise(drawing.stroke3, model.data.scale_factor)
         rows[1 : len(own) + 1] = np.column_stack([own[:, :2], 1 - own[:, 2], own[:, 2], np.zeros(len(own))])
         state = model.initial_state(z[k : k + 1], 1)

@@ -110,3 +110,14 @@ def test_choose_never_falls_off_the_end():
     assert choose(log_p.expand(6, 3), uniform).tolist() == [0, 0, 1, 1, 2, 2]
     short = torch.log(torch.tensor([[0.3, 0.3, 0.3]]))  # a sum below 1, as rounding can make one
     assert choose(short, torch.tensor([0.95])).tolist() == [2]
+
+
+def test_normal_and_pen_are_chosen_by_a_number_each():
+    y = torch.zeros(1, 3 + 6 * 2, dtype=torch.float64)
+    y[0, 5:7] = torch.tensor([-5.0, 5.0])  # the two normals lie apart
+    y[0, 2] = -50.0  # the end never comes
+    zero = torch.zeros(1, 2, dtype=torch.float64)
+    for first, second in ((0.2, 0.8), (0.8, 0.2), (0.2, 0.2)):
+        offset, pen = draw(split_output(y), 1.0, torch.tensor([[first, second]], dtype=torch.float64), zero)
+        assert offset[0, 0].item() == pytest.approx(-5 if first < 0.5 else 5)
+        assert pen.item() == int(second > 0.5)

@@ -1,8 +1,7 @@
 import numpy as np
 import torch
-from conftest import small_model
 
-from sketchrnn.model.cells import LSTMCell, orthogonal_gates, zero_state
+from sketchrnn.model.cells import LSTMCell, make_cell, zero_state
 from sketchrnn.model.sequence import dropout_factors, packed_layout, run
 
 
@@ -68,14 +67,34 @@ def test_dropout_keeps_the_mean_and_draws_a_new_mask_for_every_row():
     assert dropout_factors(cell, packed_layout(np.array([2])), 1.0, None) is None
 
 
-def test_dropout_is_without_memory_loss():
+def test_dropout_is_without_memory_loss(model):
     """It falls on the new g alone: with all of g dropped, c is what the forget gate leaves of it."""
-    cell = small_model("lstm").decoder
-    h, c = torch.zeros(1, 12), torch.randn(1, 12)
+    cell = model.decoder
+    h, *rest = (torch.randn(1, size) for size in cell.state_sizes)
+    c_at = 1 if len(rest) == 1 else 2  # (h, c), or (h, h_hyper, c, c_hyper)
     x = torch.randn(1, 11) @ cell.input_weights()
-    f = (x + cell.bias)[:, 24:36]
-    _, left = cell.step(x, (h, c), torch.zeros(1, 12))
-    np.testing.assert_allclose(left.detach(), (c * torch.sigmoid(f + 1)).detach(), rtol=1e-6)
+
+    def c_after(c, dropout):
+        state = [h, *rest]
+        state[c_at] = c
+        return cell.step(x, tuple(state), dropout)
+
+    nothing, c = torch.zeros(1, 12), torch.ones(1, 12)
+    forget = c_after(c, nothing)[c_at].detach()
+    assert ((forget > 0) & (forget < 1)).all()
+    np.testing.assert_allclose(c_after(3 * c, nothing)[c_at].detach(), 3 * forget, rtol=1e-6)
+    whole = c_after(c, None)
+    half = c_after(c, nothing + 0.5)
+    np.testing.assert_allclose(
+        (half[c_at] - forget).detach(), 0.5 * (whole[c_at] - forget).detach(), rtol=1e-4, atol=1e-6
+    )
+    assert (whole[c_at] - forget).abs().max().item() > 0.1
+    for part in range(1, len(whole)):  # the small LSTM within a HyperLSTM has no dropout
+        if part != c_at:
+            assert torch.equal(c_after(c, nothing)[part], whole[part])
+    if isinstance(cell, LSTMCell):
+        f = (x + h @ cell.W_hh + cell.bias)[:, 24:36]
+        np.testing.assert_allclose(forget, torch.sigmoid(f + 1).detach(), rtol=1e-5)
 
 
 def test_initial_weights_are_the_references():
@@ -83,13 +102,13 @@ def test_initial_weights_are_the_references():
     from sketchrnn import DataInfo, ModelConfig, SketchRNN
 
     model = SketchRNN(ModelConfig(decoder_cell="hyper"), DataInfo(scale_factor=1.0, max_length=10))
-    gates = orthogonal_gates(16).split(16, dim=1)
-    for gate in gates:
-        np.testing.assert_allclose(gate @ gate.T, np.eye(16), atol=1e-5)
     limit = (6 / (133 + 2048)) ** 0.5
     assert 0.99 * limit < model.decoder.W_xh.abs().max().item() <= limit
     assert 0.15 < model.b_y.abs().max().item() <= (6 / 246) ** 0.5  # about 0.156
     assert abs(model.W_mu.std().item() - 0.001) < 1e-5
+    assert abs(model.W_sigma.std().item() - 0.001) < 1e-5
+    assert abs(model.W_z.std().item() - 0.001) < 1e-5
+    assert not model.b_z.any()
     assert not model.encoder_forward.bias.any()
     assert torch.equal(model.decoder.alpha, torch.full((8, 32, 512), 0.1 / 32))
     assert not model.decoder.W_zw.any()
@@ -97,6 +116,14 @@ def test_initial_weights_are_the_references():
     assert torch.equal(model.decoder.b_zw, torch.ones(256))
     assert abs(model.decoder.W_zb.std().item() - 0.01) < 1e-3
     assert all(not cell.any() for cell in zero_state(model.decoder, 2))
+
+
+def test_recurrent_weights_start_orthogonal(cell):
+    torch.manual_seed(0)
+
+    made = make_cell(cell, 5, 16, 8, 3)
+    for gate in made.W_hh.detach().split(16, dim=1):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(16), atol=1e-5)
 
 
 def test_sizes_of_the_reference():
