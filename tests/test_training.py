@@ -57,6 +57,196 @@ def test_a_run_is_whole(wave_data, tmp_path, cell, conditional, padded):
     assert "<html" in (out / "report.html").read_text()
 
 
+@pytest.fixture
+def known(wave_data, tmp_path):
+    """A model file to start from, with z, sigma, scale factor, N_max and start token unlike those of a new model."""
+    torch.manual_seed(0)
+    model = sketchrnn.SketchRNN(
+        SMALL, replace(Dataset(wave_data).info, scale_factor=7.0, start_token=(1.0, 2.0, 1.0, 0.0, 0.0))
+    )
+    with torch.no_grad():
+        model.W_mu.normal_(0, 2)
+        model.W_z.normal_()
+        model.b_sigma.fill_(-1.0)
+    sketchrnn.save(model, tmp_path / "known.safetensors")
+    return tmp_path / "known.safetensors"
+
+
+@pytest.fixture
+def steps_taken(monkeypatch):
+    """What each step of a run was given and left behind, in order."""
+    taken, one_step, one_loss = [], training._Run.step, training.loss_of
+
+    def loss_of(model, batch, config, step, generator):
+        taken[-1] |= {"kl_step": step, "seed": generator.initial_seed()}
+        return one_loss(model, batch, config, step, generator)
+
+    def step(run, batch):
+        taken.append({"step": run.progress.step, "batch": batch, "model": run.model})
+        done = one_step(run, batch)
+        taken[-1] |= {
+            "rate": run.optimizer.param_groups[0]["lr"],
+            "gradient": torch.cat([p.grad.flatten() for p in run.model.parameters()]),
+        }
+        return done
+
+    monkeypatch.setattr(training, "loss_of", loss_of)
+    monkeypatch.setattr(training._Run, "step", step)
+    return taken
+
+
+def test_a_step_is_what_the_settings_say(wave_data, tmp_path, known, steps_taken):
+    """Batches, augmentation, scale, learning rate, step of the KL weight, clipping, random numbers."""
+    config = replace(
+        CONFIG, steps=8, clip_value=0.001, learning_rate_decay=0.5, augment_scale=0.3, augment_drop=0.4, bucket=False
+    )
+    data = Dataset(wave_data)
+    sketchrnn.train(data, out=tmp_path / "run", init=known, config=config)
+    batches = training.Batches(
+        data.train, scale_factor=7.0, batch_size=20, seed=5, bucket=False, augment_scale=0.3, augment_drop=0.4
+    )
+    assert [taken["step"] for taken in steps_taken] == [taken["kl_step"] for taken in steps_taken] == list(range(8))
+    for taken in steps_taken:
+        np.testing.assert_array_equal(taken["batch"].strokes, batches.batch(taken["step"]).strokes)
+        assert taken["rate"] == pytest.approx((1e-3 - 1e-5) * 0.5 ** taken["step"] + 1e-5)
+        assert taken["gradient"].max().item() == pytest.approx(0.001)
+        assert taken["gradient"].min().item() == pytest.approx(-0.001)
+    assert len({taken["seed"] for taken in steps_taken}) == 8
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("kl_min", [0.0, 50.0])
+def test_the_best_has_the_least_loss(wave_data, tmp_path, known, padded, kl_min):
+    """Of the validations: L_R as it is trained, and the KL term with the weight of the end."""
+    data, out = Dataset(wave_data), tmp_path / "run"
+    config = replace(CONFIG, pen_padding=padded, kl_min=kl_min, kl_weight=3.0, learning_rate=0.05, eval_every=2)
+    best = sketchrnn.train(data, out=out, init=known, config=config)
+    rows = [row for row in metrics(out) if row["kind"] == "valid"]
+    for row in rows:
+        L_R = row["L_R_padded" if padded else "L_R_ended"]
+        assert row["loss"] == pytest.approx(L_R + 3.0 * max(row["L_KL"], kl_min))
+        assert 0.1 < row["L_KL"] < 50
+    losses = [row["loss"] for row in rows]
+    least = rows[losses.index(min(losses))]
+    assert least["step"] != rows[0]["step"]
+    assert best.training_facts["step"] == least["step"]
+    figures = sketchrnn.evaluate(best, data.valid)  # the weights are those of that step
+    assert figures["nats_per_point"] == pytest.approx(least["nats_per_point"], rel=1e-5)
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_dropout_falls_on_encoder_and_decoder(wave_data, cell, conditional):
+    data = Dataset(wave_data)
+    torch.manual_seed(0)
+    sizes = replace(SMALL, encoder_cell=cell, decoder_cell=cell, conditional=conditional)
+    model = sketchrnn.SketchRNN(sizes, data.info)
+    if conditional:
+        with torch.no_grad():
+            model.W_mu.normal_()
+            model.b_sigma.fill_(-40.0)  # z = mu
+            model.W_z.zero_()
+            model.decoder.W_xh[5:].zero_()  # which the decoder does not see
+            if cell == "hyper":
+                model.decoder.hyper.W_xh[5 : 5 + SMALL.z_size].zero_()
+    batch = training.Batches(data.train, scale_factor=10.0, batch_size=10).batch(0)
+
+    def parts(keep, seed):
+        generator = torch.Generator().manual_seed(seed)
+        return training.loss_of(model, batch, replace(CONFIG, dropout_keep=keep), 0, generator)[1]
+
+    for name in ("L_R", "L_KL") if conditional else ("L_R",):  # L_R of the decoder alone, L_KL of the encoder alone
+        assert parts(0.5, 1)[name] == parts(0.5, 1)[name]
+        assert parts(0.5, 1)[name] != parts(0.5, 2)[name]
+        assert parts(1.0, 1)[name] == parts(1.0, 2)[name]
+
+
+def test_z_is_drawn_and_the_kl_weight_grows(wave_data, known):
+    """The loss from its parts: z = mu + exp(sigma_hat / 2) N(0, I), the KL term weighed by the step."""
+    model, data = sketchrnn.load(known), Dataset(wave_data)
+    batch = training.Batches(data.train, scale_factor=7.0, batch_size=10).batch(0)
+    config = replace(CONFIG, dropout_keep=1.0, kl_decay=0.999, density_floor=0.0)
+    packed = model.pack(batch.strokes, batch.lengths)
+    mu, sigma_hat = model.encoder(packed)
+    z = mu + torch.exp(sigma_hat / 2) * torch.randn(mu.shape, generator=torch.Generator().manual_seed(3))
+
+    def L_R_of(z):
+        y, _ = model.decoder_outputs(packed, z)
+        terms = training.row_terms(y, packed.targets)
+        return -(terms.offset.sum() + terms.pen.sum()).item() / (10 * data.info.max_length)
+
+    L_R, L_KL = L_R_of(z), training.kl_loss(mu, sigma_hat).mean().item()
+    assert abs(L_R - L_R_of(mu)) > 1e-3
+    for step, weight in ((0, 0.01), (700, 0.5 - 0.49 * 0.999**700)):
+        loss, parts = training.loss_of(model, batch, config, step, torch.Generator().manual_seed(3))
+        assert parts["L_R"].item() == pytest.approx(L_R, rel=1e-5)
+        assert loss.item() == pytest.approx(L_R + weight * L_KL, rel=1e-5)
+
+
+def test_gradients_are_the_same_every_time_on_two_threads():
+    """Bit for bit, at real size: with more threads than one, no sum may depend on which was faster."""
+    torch.manual_seed(0)
+    info = sketchrnn.DataInfo(scale_factor=1.0, max_length=60)
+    model = sketchrnn.SketchRNN(ModelConfig(encoder_size=64, decoder_size=256), info)
+    rng = np.random.default_rng(0)
+    lengths = np.sort(rng.integers(20, 50, 100))[::-1].copy()
+    strokes = rng.standard_normal((lengths.sum(), 3)).astype(np.float32)
+    strokes[:, 2] = rng.random(len(strokes)) < 0.2
+    batch = training.Batch(strokes, lengths, np.arange(100))
+
+    def gradients():
+        model.zero_grad()
+        training.loss_of(model, batch, CONFIG, 0, torch.Generator().manual_seed(0))[0].backward()
+        return [parameter.grad.clone() for parameter in model.parameters()]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first = gradients()
+        for _ in range(2):
+            assert all(torch.equal(a, b) for a, b in zip(first, gradients(), strict=True))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_resumed_run_keeps_its_own_settings(wave_data, tmp_path, steps_taken):
+    data, out = Dataset(wave_data), tmp_path / "run"
+    sketchrnn.train(data, out=out, model=SMALL, config=replace(CONFIG, steps=5))
+    settings = json.loads((out / "config.json").read_text())
+    settings["train"]["steps"] = 6
+    (out / "config.json").write_text(json.dumps(settings))  # as a run that was stopped after 5 of its 6 steps
+    sketchrnn.train(data, out=out, resume=True)
+    assert [taken["step"] for taken in steps_taken] == list(range(6))
+    assert len(steps_taken[-1]["batch"].lengths) == 20
+    assert json.loads((out / "config.json").read_text()) == settings
+
+
+def test_validation_looks_at_every_class(tmp_path, monkeypatch):
+    """However few drawings it may look at, and in whatever order they are stored."""
+    from conftest import wave
+
+    from sketchrnn import formats
+
+    rng = np.random.default_rng(0)
+    for name in ("first", "second"):
+        formats.write([replace(wave(rng, 8), label=name) for _ in range(60)], tmp_path / f"{name}.ndjson")
+    data = sketchrnn.prepare(
+        [tmp_path / "first.ndjson", tmp_path / "second.ndjson"],
+        tmp_path / "two",
+        config=sketchrnn.DataConfig(valid=0.2, test=0.1),
+    )
+    looked_at, evaluate = [], training.evaluate
+
+    def spy(model, drawings, **settings):
+        looked_at.append([drawing.label for drawing in drawings])
+        return evaluate(model, drawings, **settings)
+
+    monkeypatch.setattr(training, "evaluate", spy)
+    sketchrnn.train(data, out=tmp_path / "run", model=SMALL, config=replace(CONFIG, steps=1, eval_drawings=6))
+    assert len(looked_at) == 1
+    assert len(looked_at[0]) == 6
+    assert set(looked_at[0]) == {"first", "second"}
+
+
 def test_it_learns(wave_data, tmp_path):
     """A hundred steps beat the start by far, on drawings that were held out."""
     data = Dataset(wave_data)
@@ -125,6 +315,8 @@ def test_early_stopping(wave_data, tmp_path):
     best = sketchrnn.load(tmp_path / "run").training_facts["step"]
     assert steps[-1] < 200
     assert steps[-1] == best + 2 * 4
+    losses = [row["loss"] for row in metrics(tmp_path / "run") if row["kind"] == "valid"]
+    assert losses.index(min(losses)) == steps.index(best)
 
 
 def test_fine_tuning_starts_from_the_weights_and_their_scale(wave_data, tmp_path):
@@ -136,6 +328,11 @@ def test_fine_tuning_starts_from_the_weights_and_their_scale(wave_data, tmp_path
     tuned = sketchrnn.train(data, out=tmp_path / "tuned", init=tmp_path / "first.safetensors", config=config)
     assert tuned.data.scale_factor == 7.0
     assert tuned.data.max_length == 100
+    first.data = replace(first.data, max_length=5, start_token=(1.0, 2.0, 1.0, 0.0, 0.0))
+    sketchrnn.save(first, tmp_path / "short.safetensors")
+    grown = sketchrnn.train(data, out=tmp_path / "grown", init=tmp_path / "short.safetensors", config=config)
+    assert grown.data.max_length == data.info.max_length > 5
+    assert grown.data.start_token == (1.0, 2.0, 1.0, 0.0, 0.0)
     for a, b in zip(first.parameters(), tuned.parameters(), strict=True):
         assert (a - b).abs().max().item() < 1e-6
     with pytest.raises(ValueError, match="brings its own"):
@@ -162,7 +359,7 @@ def test_a_step_that_is_not_finite_is_left_out(wave_data, tmp_path, monkeypatch)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_several_in_a_row_go_back_to_the_last_checkpoint(wave_data, tmp_path, monkeypatch, capsys):
+def test_several_in_a_row_go_back_to_the_last_checkpoint(wave_data, tmp_path, monkeypatch, capsys, steps_taken):
     original, bad = training.Batches.batch, [True]
 
     def batch(self, step):
@@ -181,6 +378,31 @@ def test_several_in_a_row_go_back_to_the_last_checkpoint(wave_data, tmp_path, mo
     assert [row["step"] for row in rows if row["kind"] == "rollback"] == [4]
     assert [row["learning_rate"] for row in rows if row["kind"] == "train"][-1] == pytest.approx(5e-4)
     assert [row["step"] for row in rows if row["kind"] == "valid"] == [4, 8, 12]
+    # other random numbers the second time, or the same would happen again
+    assert [taken["step"] for taken in steps_taken] == [*range(8), *range(4, 12)]
+    assert len({taken["seed"] for taken in steps_taken}) == 16
+
+
+def test_a_stop_among_bad_steps_keeps_the_last_good_state(wave_data, tmp_path, monkeypatch):
+    original, stopped = training.Batches.batch, []
+
+    def batch(self, step):
+        found = original(self, step)
+        if step >= 5 and not stopped:
+            found.strokes[:, 0] = 1e30
+            if step == 6:
+                stopped.append((tmp_path / "run" / "last" / "state.safetensors").read_bytes())
+                signal.raise_signal(signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(training.Batches, "batch", batch)
+    config = replace(CONFIG, density_floor=0.0)
+    with pytest.raises(KeyboardInterrupt, match="go on with --resume"):
+        sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", model=SMALL, config=config)
+    assert (tmp_path / "run" / "last" / "state.safetensors").read_bytes() == stopped[0]
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", model=SMALL, config=config, resume=True)
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "straight", model=SMALL, config=config)
+    assert_same_state(tmp_path / "run", tmp_path / "straight")
 
 
 def test_a_loss_that_is_never_finite_ends_with_a_sentence(wave_data, tmp_path):

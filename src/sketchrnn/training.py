@@ -399,8 +399,8 @@ class _Bar:
 
     def show(self, row: dict[str, float]) -> None:
         text = (
-            f"{row['drawings_per_s']:.0f} drawings/s  {row['nats_per_point']:.3f} nats/point  "
-            f"L_R {row['L_R']:.3f}  L_KL {row['L_KL']:.3f}"
+            f"{row['drawings_per_s']:.0f} drawings/s {row['nats_per_point']:.3f} nats/point "
+            f"L_R {row['L_R']:.3f} L_KL {row['L_KL']:.3f}"
         )
         self.bar.update(self.task, figures=text)
 
@@ -415,7 +415,7 @@ def _bar(run: _Run, shown: bool) -> Iterator[_Silent | _Bar]:
     from rich.progress import Progress as RichProgress
 
     columns = (
-        BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True),
+        BarColumn(6), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True),
     )  # fmt: skip
     with RichProgress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("train", total=run.config.steps, completed=run.progress.step, figures="")
