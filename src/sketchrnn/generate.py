@@ -286,7 +286,7 @@ def _sampler(
     uniform, normal = (torch.from_numpy(a).to(device) for a in _random_numbers(seed, streams, longest - given))
     weights = model.decoder.input_weights()
     first_state, of_z = _starts(model, z, n, weights[5:])
-    start_token = torch.tensor([model.data.start_token], device=device)
+    start_token = torch.tensor([model.data.start_token], dtype=torch.float32, device=device)
     points = torch.from_numpy(Drawing(normalise(prefix.stroke3, model.data.scale_factor)).stroke5()).to(device)
 
     rows = torch.zeros(n, longest, 3, device=device)

@@ -6,7 +6,6 @@ reads what it would have read without the stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchrnn.data.dataset import Split
-from sketchrnn.drawing import Drawing, normalise
+from sketchrnn.drawing import normalise
 
 ROUND = 20  # batches that are drawn together and then sorted by length
 PLAN, AUGMENT = 0, 1  # the two streams of random numbers of one seed
@@ -77,7 +76,6 @@ class Batches:
         self.seed = seed
         self.augment_scale = augment_scale
         self.augment_drop = augment_drop
-        self.step = 0
         self._batches_per_round = min(ROUND, len(split) // self.batch_size) if bucket else 1
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         self._members = _members(split.label_ids) if balance else None
@@ -97,28 +95,6 @@ class Batches:
             strokes = random_scale(strokes, lengths, self.augment_scale, rng)
         return _longest_first(strokes, lengths, indices)
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        batch = self.batch(self.step)
-        self.step += 1
-        return batch
-
-    def state(self) -> dict[str, int]:
-        """Where it stands, to be kept as JSON."""
-        return {"seed": self.seed, "step": self.step}
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Go on where `state` was taken: the batches that follow are the same, bit for bit.
-
-        Raises:
-            ValueError: the state is of another seed.
-        """
-        if state["seed"] != self.seed:
-            raise ValueError(f"these batches have seed {self.seed}, the stopped run had {state['seed']}: use that one")
-        self.step = state["step"]
-
     def _draw(self, number: int) -> NDArray[np.int64]:
         """(batches, B) indices of the drawings of round `number`."""
         rng = np.random.default_rng([self.seed, PLAN, number])
@@ -131,19 +107,6 @@ class Batches:
         if self._batches_per_round > 1:
             drawn = drawn[np.argsort(self.split.lengths[drawn], kind="stable")]
         return rng.permutation(drawn.reshape(self._batches_per_round, self.batch_size))
-
-
-def collate(drawings: Sequence[Drawing], scale_factor: float) -> Batch:
-    """The batch of these drawings, without augmentation; `indices` are their places in the list.
-
-    Raises:
-        ValueError: a drawing has no points.
-    """
-    lengths = np.array([len(drawing) for drawing in drawings], np.int64)
-    if not len(lengths) or not lengths.all():
-        raise ValueError("a batch needs drawings that have points")
-    strokes = normalise(np.concatenate([drawing.stroke3 for drawing in drawings]), scale_factor)
-    return _longest_first(strokes, lengths, np.arange(len(lengths)))
 
 
 def gather(split: Split, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
