@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -196,7 +197,8 @@ def test_whatever_goes_wrong_is_one_line(
 
 
 def test_a_reader_that_goes_away_is_no_error_message() -> None:
-    script = f"{sys.executable} -c 'import sys; from sketchrnn.cli import main; sys.exit(main())' data list --classes"
+    python = shlex.quote(sys.executable)
+    script = f"{python} -c 'import sys; from sketchrnn.cli import main; sys.exit(main())' data list --classes"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{script} | head -n 0"], capture_output=True, text=True, check=False
     )

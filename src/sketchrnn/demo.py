@@ -45,8 +45,8 @@ def demo(out: str | Path, *, minutes: float = 3, seed: int = 0, device: str = "a
         FileExistsError: `out` holds a run with other settings.
         ModuleNotFoundError: the drawings are not installed.
     """
-    if not minutes > 0:
-        raise ValueError(f"minutes is {minutes:g}; it must be above 0")
+    if not 0 < minutes <= 10_000:
+        raise ValueError(f"minutes is {minutes:g}; it must be above 0 and at most 10,000")
     folder = Path(out)
     run = RunFolder(folder / "run")
     config = _training(max(1, round(minutes * STEPS_A_MINUTE)), seed)
