@@ -1,35 +1,67 @@
-"""The demo on the real drawings, with hardly any training."""
+"""The demo on the few characters of three strokes, for a step or two: its road, not its drawings."""
 
-import re
+from pathlib import Path
 
 import pytest
 
 import sketchrnn
-from sketchrnn import demo
-from sketchrnn.run_folder import RunFolder
+from sketchrnn.cli import main
+from sketchrnn.demo import demo
+
+TWO_STEPS = 2 / 800  # minutes
 
 
-def test_demo_walks_the_whole_road(tmp_path):
-    page = demo.demo(tmp_path / "out", minutes=0.005, progress=False)
-    text = page.read_text()
-    for title in ("What it learned from", "Samples at temperature", "Reconstructions", "Interpolation", "Endings"):
-        assert title in text
-    assert len(re.findall("<svg", text)) > 5
-    data = sketchrnn.Dataset(tmp_path / "out" / "characters")
-    assert len(data.train) > 1000
-    assert {d.label for d in data.test} == {"kanji"}
-    model = sketchrnn.load(tmp_path / "out" / "run")
-    assert model.config == demo.MODEL
-    steps = [row["step"] for row in RunFolder(tmp_path / "out" / "run").metrics()]
-    # once more: what is finished is not trained again, and other settings are refused
-    demo.demo(tmp_path / "out", minutes=0.005, progress=False)
-    assert [row["step"] for row in RunFolder(tmp_path / "out" / "run").metrics()] == steps
+@pytest.fixture
+def simple(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sketchrnn.demo.MAX_STROKES", 3)
+
+
+@pytest.mark.usefixtures("simple")
+def test_the_whole_road_ends_in_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "my demo"
+    assert main(["demo", "--out", str(out), "--minutes", str(TWO_STEPS), "--device", "cpu"]) == 0
+    assert str(out / "index.html") in capsys.readouterr().out
+    page = (out / "index.html").read_text()
+    titles = (
+        "What it learned from",
+        "Samples at temperature 0.5",
+        "Reconstructions",
+        "Interpolation",
+        "Endings",
+        "Go on",
+    )
+    for title in titles:
+        assert title in page
+    assert "Ulrich Apel" in page
+    data = sketchrnn.Dataset(out / "characters")
+    assert data.labels == ("kanji",)
+    assert all(drawing.num_strokes <= 3 for drawing in data.train)
+    assert len(sketchrnn.sample(sketchrnn.load(out / "run"), 2)) == 2
+
+
+@pytest.mark.usefixtures("simple")
+def test_once_more_goes_on_and_with_other_settings_does_not(tmp_path: Path) -> None:
+    page = demo(tmp_path, minutes=TWO_STEPS, device="cpu", progress=False)
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_text()
+    page.unlink()
+    assert demo(tmp_path, minutes=TWO_STEPS, device="cpu", progress=False) == page
+    assert page.exists()
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == metrics
     with pytest.raises(FileExistsError, match="other settings"):
-        demo.demo(tmp_path / "out", minutes=0.01, progress=False)
+        demo(tmp_path, minutes=TWO_STEPS, seed=1, device="cpu", progress=False)
 
 
-def test_wrong_use_is_told(tmp_path):
-    for minutes in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="minutes"):
-            demo.demo(tmp_path / "out", minutes=minutes)
-    assert not (tmp_path / "out").exists()
+def test_no_time_at_all_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(tmp_path / "d"), "--minutes", "0"]) == 1
+    assert "minutes is 0" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.usefixtures("simple")
+def test_stopped_it_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt("stopped after step 1")
+
+    monkeypatch.setattr("sketchrnn.demo.train", stopped)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        demo(tmp_path, progress=False)

@@ -17,7 +17,7 @@ from sketchrnn.data.sources import KANJIVG_LICENCE, kanjivg
 from sketchrnn.evaluation import evaluate
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.report import Section, write_report
-from sketchrnn.run_folder import RunFolder, sections
+from sketchrnn.run_folder import RunFolder, sections, spread
 from sketchrnn.training import train
 
 MAX_STROKES = 9  # characters of more take longer to learn than a demo may last
@@ -43,6 +43,7 @@ def demo(out: str | Path, *, minutes: float = 3, seed: int = 0, device: str = "a
     Raises:
         ValueError: `minutes` is not positive.
         FileExistsError: `out` holds a run with other settings.
+        KeyboardInterrupt: it was stopped.
         ModuleNotFoundError: the drawings are not installed.
     """
     if not 0 < minutes <= 10_000:
@@ -53,7 +54,12 @@ def demo(out: str | Path, *, minutes: float = 3, seed: int = 0, device: str = "a
     if run.exists() and run.settings() != (MODEL, config):
         raise FileExistsError(f"{run.path} was trained with other settings: choose another folder")
     data = _characters(folder, progress)
-    model = train(data, out=run.path, model=MODEL, config=config, resume=run.exists(), device=device, progress=progress)
+    try:
+        model = train(
+            data, out=run.path, model=MODEL, config=config, resume=run.exists(), device=device, progress=progress
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped, all is saved: the same command goes on") from None
     return _write_page(folder / "index.html", model, data, run, config)
 
 
@@ -93,20 +99,25 @@ def _training(steps: int, seed: int) -> TrainConfig:
 
 
 def _write_page(path: Path, model: SketchRNN, data: Dataset, run: RunFolder, config: TrainConfig) -> Path:
-    some = [data.train[i] for i in range(0, len(data.train), max(1, len(data.train) // 24))][:24]
     learned = Section(
         "What it learned from",
         f"{len(data.train):,} characters of at most {MAX_STROKES} strokes, each a sequence of pen movements in the "
-        f"order of writing; twenty-four of them. {KANJIVG_LICENCE}.",
-        some,
+        f"order of writing. {KANJIVG_LICENCE}.",
+        spread(data.train, 24),
         columns=8,
     )
-    given = [data.test[i] for i in range(min(8, len(data.test)))]
+    go_on = Section(
+        "Go on",
+        f"More of it: sketchrnn sample {run.path} -n 16 --out characters.svg\n\n"
+        "Drawings of your own: sketchrnn data prepare FOLDER --out data, then "
+        "sketchrnn train data --out run --preset small-data",
+    )
+    figures = evaluate(model, data.test, batch_size=config.batch_size)
     return write_report(
         path,
         title="A network that learned to write",
         metrics=run.metrics(),
         settings={"model": asdict(model.config), "data": asdict(model.data), "training": asdict(config)},
-        figures=evaluate(model, data.test, batch_size=config.batch_size),
-        sections=[learned, *sections(model, given, seed=config.seed)],
+        figures={"steps": config.steps} | {name: figures[name] for name in ("L_R", "L_KL", "nats_per_point")},
+        sections=[learned, *sections(model, spread(data.test, 8), seed=config.seed), go_on],
     )
