@@ -8,6 +8,8 @@ from sketchrnn import Drawing
 from sketchrnn.generate import lerp, slerp
 from sketchrnn.model.mixture import draw, split_output
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def assert_same(ours, theirs):
     """The same drawings, but for the rounding of products that were done in another order; none of them trivial."""

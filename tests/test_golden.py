@@ -9,6 +9,8 @@ from sketchrnn.drawing import Drawing, normalise
 from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
 from sketchrnn.model.mixture import split_output
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 RELATIVE = 1e-5
 RELATIVE_GRADIENT = 1e-4
 

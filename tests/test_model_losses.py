@@ -9,6 +9,8 @@ from sketchrnn import TrainConfig
 from sketchrnn.drawing import normalise
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 N_MAX = 24
 
 

@@ -1,8 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from sketchrnn.model.cells import LSTMCell, make_cell, zero_state
-from sketchrnn.model.sequence import dropout_factors, packed_layout, run
+from sketchrnn.model.sequence import dropout_mask, packed_layout, run
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def test_layout_names_every_step_of_every_drawing_once():
@@ -19,11 +22,13 @@ def test_packed_is_one_by_one(model):
     cell = model.decoder
     lengths = np.array([7, 4, 4, 2, 1])
     layout = packed_layout(lengths)
-    x = torch.randn(layout.num_rows, 11, dtype=torch.float64)
+    x = torch.randn(layout.num_rows, 5, dtype=torch.float64)
+    z = torch.randn(5, 6, dtype=torch.float64)
     cell.double()
-    dropout = dropout_factors(cell, layout, 0.7, torch.Generator().manual_seed(1))
+    mask = dropout_mask(cell, layout, 0.7, torch.Generator().manual_seed(1))
+    assert set(mask.unique().tolist()) == {0, 1}
     start = tuple(torch.randn(5, size, dtype=torch.float64, requires_grad=True) for size in cell.state_sizes)
-    h, final = run(cell, x @ cell.input_weights(), layout, start, dropout)
+    h, final = run(cell, x, z @ cell.input_weights()[5:], layout, start, mask, 0.7)
     loss = (h * torch.arange(1, layout.num_rows + 1)[:, None]).sum() + sum(part.square().sum() for part in final)
     packed = torch.autograd.grad(loss, [*cell.parameters(), *start])
 
@@ -32,7 +37,8 @@ def test_packed_is_one_by_one(model):
         rows = torch.nonzero(layout.drawing == k).flatten()
         state = tuple(part[k : k + 1] for part in start)
         for row in rows.tolist():
-            state = cell.step(x[row : row + 1] @ cell.input_weights(), state, dropout[row : row + 1])
+            inputs = torch.cat([x[row], z[k]])[None] @ cell.input_weights()
+            state = cell.step(inputs, state, mask[row : row + 1].double() / 0.7)
             np.testing.assert_allclose(state[0][0].detach(), h[row].detach(), rtol=1e-10, atol=1e-12)
             loss = loss + (state[0] * (row + 1)).sum()
         assert len(rows) == n
@@ -46,7 +52,7 @@ def test_packed_is_one_by_one(model):
 def test_no_step_leaves_the_state_as_it_was(model):
     cell = model.decoder
     start = tuple(torch.randn(2, size) for size in cell.state_sizes)
-    h, final = run(cell, torch.zeros(0, cell.input_weights().shape[1]), packed_layout(np.array([0, 0])), start)
+    h, final = run(cell, torch.zeros(0, 5), None, packed_layout(np.array([0, 0])), start)
     assert h.shape == (0, cell.size)
     assert all(torch.equal(a, b) for a, b in zip(start, final, strict=True))
 
@@ -60,11 +66,14 @@ def test_state_joined_and_split_again_is_the_same(model):
 
 def test_dropout_keeps_the_mean_and_draws_a_new_mask_for_every_row():
     cell = LSTMCell(5, 400)
-    factors = dropout_factors(cell, packed_layout(np.array([100, 100])), 0.9, torch.Generator().manual_seed(0))
-    assert set(factors.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.9))}
-    assert abs(float(factors.mean()) - 1) < 0.01
-    assert not torch.equal(factors[0], factors[1])
-    assert dropout_factors(cell, packed_layout(np.array([2])), 1.0, None) is None
+    layout = packed_layout(np.array([1000, 1000]))
+    mask = dropout_mask(cell, layout, 0.9, torch.Generator().manual_seed(0))
+    assert mask.shape == (2000, 400)
+    assert mask.dtype == torch.uint8
+    assert set(mask.unique().tolist()) == {0, 1}
+    assert abs(float(mask.double().mean()) - 0.9) < 4 * (0.9 * 0.1 / mask.numel()) ** 0.5
+    assert len({bytes(row.numpy()) for row in mask}) == 2000
+    assert dropout_mask(cell, layout, 1.0, None) is None
 
 
 def test_dropout_is_without_memory_loss(model):

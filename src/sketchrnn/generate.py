@@ -14,20 +14,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sketchrnn.drawing import Drawing, normalise
-from sketchrnn.model.cells import State
-from sketchrnn.model.mixture import draw, split_output
 from sketchrnn.model.network import SketchRNN
+from sketchrnn.model.sampler import draw_rows
 
-SLOTS = (
-    32  # drawings in work at the same time: enough for fast products, few enough that one drawing does not wait long
-)
-AT_ONCE = 1024  # drawings whose random numbers are in memory at the same time
-PEN_LIFTS, PEN_END = 1, 2
+AT_ONCE = 1024  # drawings that are in memory at the same time
 
 
 def sample(
@@ -258,93 +251,14 @@ def _draw(
     if longest < 1:
         raise ValueError(f"max_length is {longest}; it must be at least 1")
     given = Drawing(np.zeros((0, 3), np.float32)) if prefix is None else prefix
+    points = Drawing(normalise(given.stroke3, model.data.scale_factor)).stroke5()
     drawings: list[Drawing] = []
     for start in range(0, len(streams), AT_ONCE):
         part = slice(start, start + AT_ONCE)
-        rows = _sampler(model, None if z is None else z[part], streams[part], temperature, seed, longest, given)
+        uniform, normal = _random_numbers(seed, streams[part], longest - len(given))
+        rows = draw_rows(model, None if z is None else z[part], uniform, normal, points, temperature)
         drawings.extend(_in_own_units(model, row, given) for row in rows)
     return drawings
-
-
-@torch.inference_mode()
-def _sampler(
-    model: SketchRNN,
-    z: NDArray[np.float32] | None,
-    streams: Sequence[int],
-    temperature: float,
-    seed: int,
-    longest: int,
-    prefix: Drawing,
-) -> list[NDArray[np.float32]]:
-    """Normalised stroke-3 rows (n, 3) of each drawing, those of `prefix` included.
-
-    There are always `SLOTS` rows in work; a drawing that ends leaves its slot to the next that waits. A matrix product
-    of one shape rounds each row alike wherever it stands, one of another shape may not: so a drawing is the same to the
-    last bit whatever is drawn beside it.
-    """
-    device, n, given = model.device, len(streams), len(prefix)
-    uniform, normal = (torch.from_numpy(a).to(device) for a in _random_numbers(seed, streams, longest - given))
-    weights = model.decoder.input_weights()
-    first_state, of_z = _starts(model, z, n, weights[5:])
-    start_token = torch.tensor([model.data.start_token], dtype=torch.float32, device=device)
-    points = torch.from_numpy(Drawing(normalise(prefix.stroke3, model.data.scale_factor)).stroke5()).to(device)
-
-    rows = torch.zeros(n, longest, 3, device=device)
-    lengths = torch.full((n,), longest, device=device)
-    who = torch.arange(SLOTS, device=device).clamp(
-        max=n - 1
-    )  # the drawing in each slot; a slot to spare repeats the last
-    live = torch.arange(SLOTS, device=device) < n
-    waiting = SLOTS  # the next drawing to get a slot
-    t = torch.zeros(SLOTS, dtype=torch.int64, device=device)  # points that it has
-    state = tuple(part[who] for part in first_state)
-    token = start_token.repeat(SLOTS, 1)
-    while live.any():
-        inputs = token @ weights[:5]
-        state = model.decoder.step(inputs if of_z is None else inputs + of_z[who], state)
-        mixture = split_output(torch.addmm(model.b_y, state[0], model.W_y))
-        at = (t - given).clamp(0, longest - given - 1)
-        offset, pen = draw(mixture, temperature, uniform[who, at], normal[who, at])
-        if given:  # what is there is read, not drawn
-            point = points[t.clamp(max=given - 1)]
-            is_there = t < given
-            offset = torch.where(is_there[:, None], point[:, :2], offset)
-            pen = torch.where(is_there, point[:, 2:].argmax(dim=1), pen)
-        rows[who[live], t[live], :2] = offset[live]
-        rows[who[live], t[live], 2] = (pen[live] == PEN_LIFTS).float()
-        token = torch.cat([offset, torch.nn.functional.one_hot(pen, 3).float()], dim=1)
-        ended = live & (pen == PEN_END)
-        lengths[who[ended]] = t[ended]
-        t += 1
-        free = torch.nonzero(ended | (live & (t == longest))).flatten()
-        if len(free):
-            live[free] = False
-            t[free] = 0
-            entering = free[: max(0, n - waiting)]
-            who[entering] = torch.arange(waiting, waiting + len(entering), device=device)
-            waiting += len(entering)
-            live[entering] = True
-            token[free] = start_token
-            for part, first in zip(state, first_state, strict=True):
-                part[free] = first[who[free]]
-    ends = lengths.tolist()
-    drawn = rows.cpu().numpy()
-    return [drawn[i, : ends[i]] for i in range(n)]
-
-
-def _starts(model: SketchRNN, z: NDArray[np.float32] | None, n: int, weights: Tensor) -> tuple[State, Tensor | None]:
-    """The state (n, ...) each drawing starts from, and what z (n, N_z) adds to the inputs of all its steps.
-
-    In products of `SLOTS` rows, like all others.
-    """
-    if z is None:
-        return model.initial_state(None, n), None
-    padded = np.zeros((math.ceil(n / SLOTS) * SLOTS, z.shape[1]), np.float32)
-    padded[:n] = z
-    blocks = torch.from_numpy(padded).to(model.device).split(SLOTS)
-    states = [model.initial_state(block, SLOTS) for block in blocks]
-    joined = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
-    return joined, torch.cat([block @ weights for block in blocks])
 
 
 def _encode(model: SketchRNN, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sketchrnn.config import TrainConfig
+from sketchrnn.kernels import native
 from sketchrnn.model.mixture import log_density, split_output
 
 PenTerm = Literal["padded", "ended", "points"]
@@ -42,8 +43,10 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
         targets: stroke-5 rows in normalised units.
         density_floor: log(p + floor) in place of log p; 1e-6 in the reference, where it caps a point at 13.8 nats.
     """
-    mixture = split_output(y)
     is_point = 1 - targets[:, 4]
+    if native.runs_on(y):
+        return RowTerms(*native.row_terms(y, targets, density_floor), is_point)
+    mixture = split_output(y)
     offset = log_density(mixture, targets[:, 0], targets[:, 1])
     if density_floor > 0:
         offset = torch.logaddexp(offset, offset.new_tensor(math.log(density_floor)))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
 from sketchrnn.model.cells import State, glorot, make_cell, zero_state
-from sketchrnn.model.sequence import Layout, dropout_factors, packed_layout, run
+from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run
 
 ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
 
@@ -154,9 +154,9 @@ class SketchRNN(nn.Module):
         """mu and sigma_hat (B, N_z) of the drawings in a batch; `keep` below 1 turns recurrent dropout on."""
         last = []
         for cell, rows in ((self.encoder_forward, batch.forward), (self.encoder_backward, batch.backward)):
-            dropout = dropout_factors(cell, batch.points, keep, generator)
+            dropout = dropout_mask(cell, batch.points, keep, generator)
             state = zero_state(cell, batch.num_drawings)
-            _, final = run(cell, rows @ cell.input_weights(), batch.points, state, dropout)
+            _, final = run(cell, rows, None, batch.points, state, dropout, keep)
             last.append(final[0])
         h = torch.cat(last, dim=1)
         return h @ self.W_mu + self.b_mu, h @ self.W_sigma + self.b_sigma
@@ -166,6 +166,10 @@ class SketchRNN(nn.Module):
         if z is None:
             return zero_state(self.decoder, n)
         return self.decoder.split_state(torch.tanh(z @ self.W_z + self.b_z))
+
+    def of_z(self, z: Tensor | None) -> Tensor | None:
+        """What z (n, N_z) adds to the product of the decoder's inputs, (n, K): the same at every step."""
+        return None if z is None else z @ self.decoder.input_weights()[NUM_INPUTS:]
 
     def decoder_outputs(
         self,
@@ -182,13 +186,9 @@ class SketchRNN(nn.Module):
             keep: share of units that recurrent dropout keeps; 1 for none.
             generator: of the dropout.
         """
-        weights = self.decoder.input_weights()
-        inputs = batch.inputs @ weights[:5]
-        if z is not None:  # the same at every step: multiplied once a drawing
-            # not by [...]: the gradient of that adds up in an order of its own on several threads
-            inputs = inputs + (z @ weights[5:]).index_select(0, batch.steps.drawing)
-        dropout = dropout_factors(self.decoder, batch.steps, keep, generator)
-        h, final = run(self.decoder, inputs, batch.steps, self.initial_state(z, batch.num_drawings), dropout)
+        dropout = dropout_mask(self.decoder, batch.steps, keep, generator)
+        state = self.initial_state(z, batch.num_drawings)
+        h, final = run(self.decoder, batch.inputs, self.of_z(z), batch.steps, state, dropout, keep)
         return torch.addmm(self.b_y, h, self.W_y), final
 
     def pack_drawings(

@@ -14,7 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchrnn.model.cells import Cell, State
+from sketchrnn.kernels import native
+from sketchrnn.model.cells import Cell, LayerNormLSTMCell, LSTMCell, State
+
+NUM_INPUTS = 5  # stroke-5; the rest of a cell's inputs is z
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,47 @@ def packed_layout(lengths: NDArray[np.int64]) -> Layout:
 
 def run(
     cell: Cell,
+    x: Tensor,
+    of_z: Tensor | None,
+    layout: Layout,
+    state: State,
+    dropout: Tensor | None = None,
+    keep: float = 1.0,
+) -> tuple[Tensor, State]:
+    """All steps of a cell: by the fast kernels where they run, else in plain torch, with the same result.
+
+    Args:
+        cell: the cell, its inputs [x; z].
+        x: (P, 5) packed rows.
+        of_z: (B, K) what z adds to the product of the inputs, the same at every step; None without z.
+        layout: where the rows stand.
+        state: the state each drawing starts from, members (B, units).
+        dropout: (P, size) uint8, 1 where recurrent dropout keeps g = tanh(j); None for none.
+        keep: chance of a 1 in it.
+
+    Returns:
+        The packed outputs h (P, size) and the state after each drawing's last step, members (B, units).
+    """
+    if layout.num_rows and native.runs_on(x):
+        weights, start = native_weights(cell, of_z, len(state[0]))
+        return native.run(weights, layout.batch_sizes, x, start, state, dropout, keep)
+    inputs = x @ cell.input_weights()[: x.shape[1]]
+    if of_z is not None:
+        # not by [...]: the gradient of that adds up in an order of its own on several threads
+        inputs = inputs + of_z.index_select(0, layout.drawing)
+    factors = None if dropout is None else dropout.to(x.dtype) / keep
+    return step_by_step(cell, inputs, layout, state, factors)
+
+
+def step_by_step(
+    cell: Cell,
     inputs: Tensor,
     layout: Layout,
     state: State,
     dropout: Tensor | None = None,
 ) -> tuple[Tensor, State]:
-    """All steps of a cell.
-
-    Args:
-        cell: the cell.
-        inputs: (P, K) packed rows, already multiplied by `cell.input_weights()`.
-        layout: where the rows stand.
-        state: the state each drawing starts from, members (B, units).
-        dropout: (P, size) factors of g = tanh(j): 0 or 1 / keep; None for none.
-
-    Returns:
-        The packed outputs h (P, size) and the state after each drawing's last step, members (B, units).
-    """
+    """What `run` computes, in plain torch: `inputs` (P, K) are multiplied already, `dropout` (P, size) holds 0 or
+    1 / keep."""
     outputs: list[Tensor] = []
     ended: list[State] = []
     rows = inputs.split(layout.batch_sizes)
@@ -82,9 +109,42 @@ def run(
     return torch.cat(outputs) if outputs else inputs.new_zeros(0, cell.size), final
 
 
-def dropout_factors(cell: Cell, layout: Layout, keep: float, generator: torch.Generator | None) -> Tensor | None:
-    """(P, size) factors of recurrent dropout, a new mask for every row: 0, or 1 / keep with probability `keep`."""
+def native_weights(cell: Cell, of_z: Tensor | None, num_drawings: int) -> tuple[native.Weights, Tensor | None]:
+    """The weights as the fast kernels read them, and what they start each product of the inputs from."""
+    x = cell.W_xh[:NUM_INPUTS]
+    if isinstance(cell, LSTMCell):
+        return native.Weights(x, cell.W_hh), cell.bias.expand(num_drawings, -1) if of_z is None else of_z + cell.bias
+    norms = cell.gates_gamma, cell.gates_beta, cell.c_gamma, cell.c_beta
+    if isinstance(cell, LayerNormLSTMCell):
+        return native.Weights(x, cell.W_hh, *norms), of_z
+    small = cell.hyper
+    weights = native.Weights(
+        x,
+        cell.W_hh,
+        *norms,
+        cell.bias,
+        hyper_x=small.W_xh[:NUM_INPUTS],
+        hyper_h=small.W_xh[cell.input_size :],
+        hyper_hyper=small.W_hh,
+        hyper_gamma=small.gates_gamma,
+        hyper_beta=small.gates_beta,
+        hyper_c_gamma=small.c_gamma,
+        hyper_c_beta=small.c_beta,
+        z=torch.cat([cell.W_zw, cell.W_zb], dim=1),
+        b_z=torch.cat([cell.b_zw, cell.b_zw.new_zeros(4 * cell.embedding)]),
+        scale=torch.cat([cell.alpha, cell.beta]),
+    )
+    return weights, of_z
+
+
+def dropout_mask(cell: Cell, layout: Layout, keep: float, generator: torch.Generator | None) -> Tensor | None:
+    """(P, size) uint8 of recurrent dropout, a new mask for every row: 1 with probability `keep`; None for all ones."""
     if keep >= 1:
         return None
-    chance = torch.rand(layout.num_rows, cell.size, generator=generator, device=cell.W_hh.device)
-    return (chance < keep).to(cell.W_hh.dtype).mul_(1 / keep)
+    # 16 random bits a unit: the chance is right to 1 in 100,000, and four units share the cost of one number
+    words = -(-layout.num_rows * cell.size // 4)
+    bits = torch.empty(words, dtype=torch.int64, device=cell.W_hh.device).random_(
+        torch.iinfo(torch.int64).min, None, generator=generator
+    )
+    chance = bits.view(torch.int16)[: layout.num_rows * cell.size].view(layout.num_rows, cell.size)
+    return (chance < round(keep * 65536) - 32768).view(torch.uint8)

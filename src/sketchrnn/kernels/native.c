@@ -1,0 +1,917 @@
+/* The recurrent cells over packed rows, forward and backward, the density of the mixture, and the sampler's loop.
+
+   Compiled on first use, for the machine it runs on and for one number type (`real`); native.py describes the structs.
+   Rows of a step stand one below the other; drawings still running at step t are its first batch_sizes[t] rows.
+
+   What a row gives depends neither on the rows beside it nor on the number of threads: each element of a product is one
+   chain of multiply-adds in a fixed order. A drawing is therefore the same to the last bit in any batch. */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+#ifndef REAL_BITS
+#define REAL_BITS 32
+#endif
+#if REAL_BITS == 64
+typedef double real;
+#else
+typedef float real;
+#endif
+
+/* ---- Products ---------------------------------------------------------------------------------------------------
+
+   Weights (K, N) are packed in panels of NR columns, each (K, NR) without gaps, the last one filled up with zeros. A
+   tile of at most MR rows and NR columns is kept in registers while the panel goes by. */
+
+#if defined(__AVX512F__)
+enum { VECTOR = 64, MR = 12 };
+#elif defined(__AVX__)
+enum { VECTOR = 32, MR = 6 };
+#elif defined(__aarch64__)
+enum { VECTOR = 16, MR = 12 };
+#else
+enum { VECTOR = 16, MR = 6 };
+#endif
+enum { LANES = VECTOR / sizeof(real), NR = 2 * LANES };
+enum { KC = 256 };       /* rows of a panel that stay in the first-level cache */
+enum { GROUP = 4 * MR }; /* rows that go by one panel together */
+
+typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
+
+/* C (m, NR) += A B: A packed as (k, m), B a panel. */
+#define TILE(m)                                                                                                        \
+    static void tile_##m(long k, const real *a, const real *b, real *c, long ldc)                                      \
+    {                                                                                                                  \
+        vec sum[m][2];                                                                                                 \
+        _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
+        {                                                                                                              \
+            sum[r][0] = *(const vec *)(c + r * ldc);                                                                   \
+            sum[r][1] = *(const vec *)(c + r * ldc + LANES);                                                           \
+        }                                                                                                              \
+        for (; k > 0; k--, a += m, b += NR) {                                                                          \
+            vec left = *(const vec *)b, right = *(const vec *)(b + LANES);                                             \
+            _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                       \
+            {                                                                                                          \
+                sum[r][0] += a[r] * left;                                                                              \
+                sum[r][1] += a[r] * right;                                                                             \
+            }                                                                                                          \
+        }                                                                                                              \
+        _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
+        {                                                                                                              \
+            *(vec *)(c + r * ldc) = sum[r][0];                                                                         \
+            *(vec *)(c + r * ldc + LANES) = sum[r][1];                                                                 \
+        }                                                                                                              \
+    }
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+#if defined(__AVX512F__) || defined(__aarch64__)
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+#endif
+
+typedef void Tile(long, const real *, const real *, real *, long);
+static Tile *const TILES[MR + 1] = {
+    0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
+#if defined(__AVX512F__) || defined(__aarch64__)
+    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12,
+#endif
+};
+
+/* Columns of a panel that are there: all but in the last. */
+static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
+
+/* C (rows, N) += A (rows, K) B, of the panels [first, last). `scratch` holds GROUP K numbers. */
+static void multiply(long rows, long K, long N, const real *A, long lda, const real *B, real *C, long ldc, long first,
+                     long last, real *scratch)
+{
+    for (long top = 0; top < rows; top += GROUP) {
+        long group = rows - top < GROUP ? rows - top : GROUP;
+        long tiles = (group + MR - 1) / MR;
+        for (long tile = 0, row = 0; tile < tiles; tile++) { /* A as (K, m) for each tile */
+            long m = group * (tile + 1) / tiles - row;
+            real *packed = scratch + row * K;
+            for (long r = 0; r < m; r++) {
+                const real *from = A + (top + row + r) * lda;
+                for (long k = 0; k < K; k++) packed[k * m + r] = from[k];
+            }
+            row += m;
+        }
+        for (long k = 0; k < K; k += KC) {
+            long depth = K - k < KC ? K - k : KC;
+            for (long panel = first; panel < last; panel++) {
+                const real *b = B + (panel * K + k) * NR;
+                int columns = width(panel, N);
+                for (long tile = 0, row = 0; tile < tiles; tile++) {
+                    long m = group * (tile + 1) / tiles - row;
+                    const real *a = scratch + row * K + k * m;
+                    real *c = C + (top + row) * ldc + panel * NR;
+                    if (columns == NR) {
+                        TILES[m](depth, a, b, c, ldc);
+                    } else {
+                        real edge[MR * NR];
+                        for (long r = 0; r < m; r++) memcpy(edge + r * NR, c + r * ldc, columns * sizeof(real));
+                        TILES[m](depth, a, b, edge, NR);
+                        for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
+                    }
+                    row += m;
+                }
+            }
+        }
+    }
+}
+
+int panel_width(void) { return NR; }
+
+/* Packs W (K, N) with strides `sk`, `sn`. */
+void pack(long K, long N, const real *W, long sk, long sn, real *panels)
+{
+#pragma omp parallel for schedule(static)
+    for (long panel = 0; panel < (N + NR - 1) / NR; panel++) {
+        int columns = width(panel, N);
+        real *to = panels + panel * K * NR;
+        if (sn == 1) {
+            for (long k = 0; k < K; k++)
+                for (int j = 0; j < NR; j++) to[k * NR + j] = j < columns ? W[k * sk + panel * NR + j] : 0;
+        } else { /* in square blocks, since one of the two sides is far apart in memory */
+            for (long block = 0; block < K; block += NR)
+                for (int j = 0; j < NR; j++)
+                    for (long k = block; k < K && k < block + NR; k++)
+                        to[k * NR + j] = j < columns ? W[k * sk + (panel * NR + j) * sn] : 0;
+        }
+    }
+}
+
+
+/* ---- Functions of one number ---------------------------------------------------------------------------------- */
+
+#if REAL_BITS == 64
+static inline real exp_(real x) { return exp(x); }
+static inline real tanh_(real x) { return tanh(x); }
+static inline real log_(real x) { return log(x); }
+#else
+/* Polynomials of Cephes (S. Moshier), to about 2 units in the last place, without branches so that loops over them become
+   vector instructions. Beyond +-87 exp stays at its largest and smallest normal number; NaN stays NaN. */
+static inline real exp_(real x)
+{
+    x = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
+    float n = rintf(x * 1.44269504088896341f);
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    union {
+        int32_t bits;
+        float value;
+    } power = {.bits = ((int32_t)n + 127) << 23};
+    return p * power.value;
+}
+
+static inline real tanh_(real x)
+{
+    float s = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * s + 2.06390887954e-2f;
+    p = p * s - 5.37397155531e-2f;
+    p = p * s + 1.33314422036e-1f;
+    p = p * s - 3.33332819422e-1f;
+    p = p * s * x + x;
+    float far = 1.0f - 2.0f / (exp_(2.0f * fabsf(x)) + 1.0f);
+    return fabsf(x) < 0.625f ? p : copysignf(far, x);
+}
+
+static inline real log_(real x) { return logf(x); }
+#endif
+
+static inline real sigmoid(real x) { return 1 / (1 + exp_(-x)); }
+
+#define FORGET_BIAS 1
+#define LAYER_NORM_EPSILON ((real)1e-3)
+
+/* ---- The team of threads ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    long me, all;
+    real *scratch;
+} Team;
+
+static Team enter(long numbers)
+{
+    Team team = {0, 1, 0};
+#ifdef _OPENMP
+    team.me = omp_get_thread_num(), team.all = omp_get_num_threads();
+#endif
+#if defined(__SSE__)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* denormal numbers count as 0: they are a hundred times slower */
+#endif
+    team.scratch = malloc(numbers * sizeof(real));
+    return team;
+}
+
+static inline long first_of(const Team *team, long n) { return n * team->me / team->all; }
+static inline long last_of(const Team *team, long n) { return n * (team->me + 1) / team->all; }
+
+static inline void wait_for_all(const Team *team)
+{
+    if (team->all > 1) {
+#pragma omp barrier
+    }
+}
+
+typedef struct {
+    const real *A; /* (n, K), rows `lda` apart */
+    long lda, K;
+    const real *B; /* panels of (K, N) */
+} Part;
+
+/* Enough rows for every thread to have a whole tile of its own. */
+static inline int by_rows(const Team *team, long n) { return n >= team->all * MR; }
+
+/* C (n, N) = start + the sum of A B over the parts. Row r starts from row who[r] of `start`, or r without `who`, rows
+   `ld_start` apart, 0 for one that all share; NULL is zeros. Afterwards each thread may read its own rows of C. */
+static void products(const Team *team, long n, long N, real *C, long ldc, const real *start, long ld_start,
+                     const int64_t *who, int count, const Part *parts)
+{
+    long panels = (N + NR - 1) / NR, rows = by_rows(team, n);
+    long top = rows ? first_of(team, n) : 0, bottom = rows ? last_of(team, n) : n;
+    long first = rows ? 0 : first_of(team, panels), last = rows ? panels : last_of(team, panels);
+    long left = first * NR, right = last * NR < N ? last * NR : N;
+    for (long r = top; r < bottom && left < right; r++) {
+        real *c = C + r * ldc + left;
+        if (start) {
+            memcpy(c, start + (who ? who[r] : r) * ld_start + left, (right - left) * sizeof(real));
+        } else {
+            memset(c, 0, (right - left) * sizeof(real));
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        const Part *p = parts + i;
+        multiply(bottom - top, p->K, N, p->A + top * p->lda, p->lda, p->B, C + top * ldc, ldc, first, last,
+                 team->scratch);
+    }
+    if (!rows) wait_for_all(team);
+}
+
+/* ---- The cells, row by row -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    long kind; /* 0 lstm, 1 layer_norm, 2 hyper */
+    long inputs, size;
+    const real *x, *h, *h_back;                      /* (inputs, 4 size), (size, 4 size), and the latter transposed */
+    const real *gamma, *beta, *c_gamma, *c_beta;     /* layer norm: (4 size), (4 size), (size), (size) */
+    long hyper_size, embedding;                      /* the rest is of the HyperLSTM alone */
+    const real *bias;                                /* (4 size) */
+    const real *hyper_x, *hyper_h, *hyper_hyper;     /* to (4 hyper_size) from inputs, h and h_hyper */
+    const real *hyper_h_back, *hyper_hyper_back;     /* the last two transposed */
+    const real *hyper_gamma, *hyper_beta, *hyper_c_gamma, *hyper_c_beta;
+    const real *z, *z_back, *b_z;                    /* (hyper_size, 12 embedding), transposed, (12 embedding) */
+    const real *scale, *scale_back;                  /* 12 of (embedding, size), 12 transposed */
+    long scale_stride, scale_back_stride;            /* numbers from one of them to the next */
+} Cell;
+
+/* What a step leaves for the way back, a row for every packed row. Of hyper_* the HyperLSTM alone. */
+typedef struct {
+    real *before;      /* (P, size) h of the step before */
+    real *h, *c;       /* (P, size) */
+    real *gates;       /* (P, 4 size) lstm: i, g, f, o; else the normalised gates. On the way back: their gradients */
+    real *deviation;   /* (P, 4) 1 / standard deviation of each gate */
+    real *hyper_before, *hyper_h, *hyper_c, *hyper_gates, *hyper_deviation;
+    real *z;           /* (P, 12 embedding) */
+    real *xh, *hh;     /* (P, 4 size) W_x x and W_h h; on the way back: gradients of their scales */
+    real *d_xh, *d_hh; /* (P, 4 size), on the way back alone: gradients of W_x x and W_h h */
+    real *d_z;         /* (P, 12 embedding), on the way back alone */
+} Trace;
+
+/* Gates (4 H) from pre-activations to i, g, f, o; new c and h. */
+static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, real *c, real *h)
+{
+    real *i = gates, *j = gates + H, *f = gates + 2 * H, *o = gates + 3 * H;
+#pragma omp simd
+    for (long u = 0; u < H; u++) {
+        i[u] = sigmoid(i[u]);
+        j[u] = tanh_(j[u]);
+        f[u] = sigmoid(f[u] + FORGET_BIAS);
+        o[u] = sigmoid(o[u]);
+    }
+    if (mask) {
+#pragma omp simd
+        for (long u = 0; u < H; u++) c[u] = c_before[u] * f[u] + i[u] * j[u] * (mask[u] * scale);
+    } else {
+#pragma omp simd
+        for (long u = 0; u < H; u++) c[u] = c_before[u] * f[u] + i[u] * j[u];
+    }
+#pragma omp simd
+    for (long u = 0; u < H; u++) h[u] = tanh_(c[u]) * o[u];
+}
+
+/* Gates from i, g, f, o to the gradients of their pre-activations; dc from that of c to that of c_before. */
+static void lstm_backward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, const real *c,
+                          const real *dh, real *dc)
+{
+    real *i = gates, *j = gates + H, *f = gates + 2 * H, *o = gates + 3 * H;
+#pragma omp simd
+    for (long u = 0; u < H; u++) {
+        real t = tanh_(c[u]), keep = mask ? mask[u] * scale : 1;
+        real d = dc[u] + dh[u] * o[u] * (1 - t * t);
+        real di = d * j[u] * keep * i[u] * (1 - i[u]);
+        real dj = d * i[u] * keep * (1 - j[u] * j[u]);
+        real df = d * c_before[u] * f[u] * (1 - f[u]);
+        dc[u] = d * f[u];
+        o[u] = dh[u] * t * o[u] * (1 - o[u]);
+        i[u] = di, j[u] = dj, f[u] = df;
+    }
+}
+
+/* 1 / standard deviation of x (n), and its mean. */
+static real moments(long n, const real *x, real *mean)
+{
+    real sum = 0, squares = 0;
+#pragma omp simd reduction(+ : sum)
+    for (long u = 0; u < n; u++) sum += x[u];
+    real m = sum / n;
+#pragma omp simd reduction(+ : squares)
+    for (long u = 0; u < n; u++) squares += (x[u] - m) * (x[u] - m);
+    *mean = m;
+    return 1 / (real)sqrt(squares / n + LAYER_NORM_EPSILON);
+}
+
+typedef struct {
+    const real *gamma, *beta, *c_gamma, *c_beta;
+} Norm;
+
+/* As lstm_forward, with layer norm of each gate and of c; gates end as the normalised ones. `room` holds 4 H. */
+static void norm_forward(long H, real *gates, real *deviation, Norm norm, const uint8_t *mask, real scale,
+                         const real *c_before, real *c, real *h, real *room)
+{
+    for (int g = 0; g < 4; g++) {
+        real mean, *x = gates + g * H, *y = room + g * H;
+        real over = moments(H, x, &mean);
+        const real *gamma = norm.gamma + g * H, *beta = norm.beta + g * H;
+        deviation[g] = over;
+#pragma omp simd
+        for (long u = 0; u < H; u++) {
+            x[u] = (x[u] - mean) * over;
+            y[u] = x[u] * gamma[u] + beta[u];
+        }
+    }
+    lstm_forward(H, room, mask, scale, c_before, c, h); /* its h is without layer norm, and written anew */
+    real mean, over = moments(H, c, &mean);
+    const real *o = room + 3 * H;
+#pragma omp simd
+    for (long u = 0; u < H; u++) h[u] = tanh_((c[u] - mean) * over * norm.c_gamma[u] + norm.c_beta[u]) * o[u];
+}
+
+/* The way back through y = normal gamma + beta: dy (n) becomes the gradient of what was normalised. */
+static void normalise_backward(long n, const real *normal, real over, const real *gamma, real *dy, real *d_gamma,
+                               real *d_beta)
+{
+    real sum = 0, product = 0;
+#pragma omp simd reduction(+ : sum, product)
+    for (long u = 0; u < n; u++) {
+        real d = dy[u];
+        d_gamma[u] += d * normal[u];
+        d_beta[u] += d;
+        d *= gamma[u];
+        sum += d;
+        product += d * normal[u];
+        dy[u] = d;
+    }
+    sum /= n, product /= n;
+#pragma omp simd
+    for (long u = 0; u < n; u++) dy[u] = over * (dy[u] - sum - normal[u] * product);
+}
+
+/* As lstm_backward; gates from normalised to gradients before the norm. `sums` (10 H) gathers the gradients of gamma,
+   beta, c_gamma and c_beta; `room` holds 6 H. */
+static void norm_backward(long H, real *gates, const real *deviation, Norm norm, const uint8_t *mask, real scale,
+                          const real *c_before, const real *c, const real *dh, real *dc, real *sums, real *room)
+{
+    real *normal = room + 4 * H, *d = room + 5 * H;
+    real *i = room, *j = room + H, *f = room + 2 * H, *o = room + 3 * H;
+    for (int g = 0; g < 4; g++) {
+        const real *x = gates + g * H, *gamma = norm.gamma + g * H, *beta = norm.beta + g * H;
+        real *y = room + g * H;
+#pragma omp simd
+        for (long u = 0; u < H; u++) y[u] = x[u] * gamma[u] + beta[u];
+    }
+    real mean, over = moments(H, c, &mean);
+#pragma omp simd
+    for (long u = 0; u < H; u++) {
+        i[u] = sigmoid(i[u]);
+        j[u] = tanh_(j[u]);
+        f[u] = sigmoid(f[u] + FORGET_BIAS);
+        o[u] = sigmoid(o[u]);
+        normal[u] = (c[u] - mean) * over;
+        real t = tanh_(normal[u] * norm.c_gamma[u] + norm.c_beta[u]);
+        d[u] = dh[u] * o[u] * (1 - t * t);
+        o[u] = dh[u] * t * o[u] * (1 - o[u]);
+    }
+    normalise_backward(H, normal, over, norm.c_gamma, d, sums + 8 * H, sums + 9 * H);
+#pragma omp simd
+    for (long u = 0; u < H; u++) {
+        real keep = mask ? mask[u] * scale : 1, of_c = dc[u] + d[u];
+        real di = of_c * j[u] * keep * i[u] * (1 - i[u]);
+        real dj = of_c * i[u] * keep * (1 - j[u] * j[u]);
+        real df = of_c * c_before[u] * f[u] * (1 - f[u]);
+        dc[u] = of_c * f[u];
+        i[u] = di, j[u] = dj, f[u] = df;
+    }
+    for (int g = 0; g < 4; g++) {
+        normalise_backward(H, gates + g * H, deviation[g], norm.gamma + g * H, room + g * H, sums + g * H,
+                           sums + (4 + g) * H);
+        memcpy(gates + g * H, room + g * H, H * sizeof(real));
+    }
+}
+
+/* ---- One step of a cell ----------------------------------------------------------------------------------------- */
+
+/* The rows of one step: those of a Trace, and what a step reads. h may be `before`, c may be c_before. */
+typedef struct {
+    long n;
+    const real *x;                   /* (n, inputs) */
+    const real *start;               /* (B, width) what z and the bias add to the product of the inputs; NULL for none */
+    const int64_t *who;              /* (n) the row of `start`; NULL for row r */
+    const uint8_t *mask;             /* (n, size) recurrent dropout; NULL for none */
+    real scale;                      /* 1 / keep */
+    const real *c_before, *hyper_c_before;
+    Trace row;
+} Step;
+
+static Norm norm_of(const Cell *cell) { return (Norm){cell->gamma, cell->beta, cell->c_gamma, cell->c_beta}; }
+
+static Norm hyper_norm_of(const Cell *cell)
+{
+    return (Norm){cell->hyper_gamma, cell->hyper_beta, cell->hyper_c_gamma, cell->hyper_c_beta};
+}
+
+/* Columns of `start`. */
+static long width_of(const Cell *cell) { return 4 * cell->size + (cell->kind == 2 ? 4 * cell->hyper_size : 0); }
+
+static long widest(const Cell *cell)
+{
+    long k = 4 * cell->size;
+    if (4 * cell->hyper_size > k) k = 4 * cell->hyper_size;
+    if (12 * cell->embedding > k) k = 12 * cell->embedding;
+    return k > cell->inputs ? k : cell->inputs;
+}
+
+/* Numbers that a thread needs beside: the packed rows of `multiply`, then what `room_of` finds. */
+static long scratch_of(const Cell *cell)
+{
+    long most = cell->size > cell->hyper_size ? cell->size : cell->hyper_size;
+    return GROUP * widest(cell) + 6 * most + MR * 12 * cell->size;
+}
+
+static real *room_of(const Cell *cell, const Team *team) { return team->scratch + GROUP * widest(cell); }
+
+/* (rows, 12 size) the first `count` scales and shifts of the HyperLSTM, from z. */
+static void scales(const Cell *cell, const Team *team, long rows, const real *z, int count, real *out)
+{
+    long H = cell->size, E = cell->embedding;
+    for (long r = 0; r < rows; r++) memset(out + r * 12 * H, 0, count * H * sizeof(real));
+    for (int k = 0; k < count; k++)
+        multiply(rows, E, H, z + k * E, 12 * E, cell->scale + k * cell->scale_stride, out + k * H, 12 * H, 0,
+                 (H + NR - 1) / NR, team->scratch);
+}
+
+/* Of the small LSTM of a HyperLSTM: the step, and z. */
+static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
+{
+    long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n;
+    const Trace *row = &step->row;
+    real *room = room_of(cell, team);
+    Part gates[] = {{step->x, cell->inputs, cell->inputs, cell->hyper_x},
+                    {row->before, H, H, cell->hyper_h},
+                    {row->hyper_before, S, S, cell->hyper_hyper}};
+    products(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who,
+             3, gates);
+    for (long r = first_of(team, n); r < last_of(team, n); r++)
+        norm_forward(S, row->hyper_gates + r * 4 * S, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1,
+                     step->hyper_c_before + r * S, row->hyper_c + r * S, row->hyper_h + r * S, room);
+    if (!by_rows(team, n)) wait_for_all(team);
+    Part z = {row->hyper_h, S, S, cell->z};
+    products(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &z);
+}
+
+static void step_forward(const Cell *cell, const Team *team, const Step *step)
+{
+    long H = cell->size, n = step->n;
+    const Trace *row = &step->row;
+    real *room = room_of(cell, team), *wide = room + 6 * (H > cell->hyper_size ? H : cell->hyper_size);
+    Part x = {step->x, cell->inputs, cell->inputs, cell->x}, h = {row->before, H, H, cell->h};
+    if (cell->kind == 2) {
+        hyper_forward(cell, team, step);
+        products(team, n, 4 * H, row->xh, 4 * H, step->start, width_of(cell), step->who, 1, &x);
+        products(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, &h);
+    } else {
+        Part both[] = {x, h};
+        products(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, both);
+    }
+    long bottom = last_of(team, n);
+    for (long top = first_of(team, n); top < bottom; top += MR) {
+        long rows = bottom - top < MR ? bottom - top : MR;
+        if (cell->kind == 2) scales(cell, team, rows, row->z + top * 12 * cell->embedding, 12, wide);
+        for (long r = top; r < top + rows; r++) {
+            real *gates = row->gates + r * 4 * H;
+            const uint8_t *mask = step->mask ? step->mask + r * H : 0;
+            const real *c_before = step->c_before + r * H;
+            if (cell->kind == 0) {
+                lstm_forward(H, gates, mask, step->scale, c_before, row->c + r * H, row->h + r * H);
+                continue;
+            }
+            if (cell->kind == 2) {
+                const real *xh = row->xh + r * 4 * H, *hh = row->hh + r * 4 * H, *of_x = wide + (r - top) * 12 * H;
+#pragma omp simd
+                for (long u = 0; u < 4 * H; u++)
+                    gates[u] = of_x[u] * xh[u] + of_x[u + 4 * H] * hh[u] + of_x[u + 8 * H] + cell->bias[u];
+            }
+            norm_forward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale, c_before, row->c + r * H,
+                         row->h + r * H, room);
+        }
+    }
+}
+
+/* ---- All steps -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    long steps;
+    const int64_t *sizes;            /* (steps) rows of each, falling */
+    const real *x;                   /* (P, inputs) */
+    const real *start;               /* (B, width) or NULL */
+    const uint8_t *mask;             /* (P, size) or NULL */
+    double scale;
+    const real *c0, *hyper_c0;       /* (B, size): before the first step; h stands in the first rows of Trace.before */
+    real *h_last, *c_last, *hyper_h_last, *hyper_c_last; /* (B, size): forward after the last step of each drawing; back:
+                                        in the gradients of these, out those of the state before the first step */
+    const real *d_h;                 /* (P, size) or NULL: back, the gradient of the outputs */
+    real *d_start;                   /* (B, width), zeros: back, its gradient */
+    real *sums;                      /* (threads, 10 size + 10 hyper_size + 4 size), zeros: back, gradients of gamma,
+                                        beta, c_gamma, c_beta, the same of the small LSTM, bias */
+} Pass;
+
+static Trace at(const Cell *cell, const Trace *all, long row)
+{
+    long H = cell->size, S = cell->hyper_size, E = cell->embedding;
+    Trace t = *all;
+    t.before += row * H, t.h += row * H, t.c += row * H, t.gates += row * 4 * H;
+    if (cell->kind > 0) t.deviation += row * 4;
+    if (cell->kind == 2) {
+        t.hyper_before += row * S, t.hyper_h += row * S, t.hyper_c += row * S;
+        t.hyper_gates += row * 4 * S, t.hyper_deviation += row * 4;
+        t.z += row * 12 * E, t.xh += row * 4 * H, t.hh += row * 4 * H;
+        if (t.d_xh) t.d_xh += row * 4 * H, t.d_hh += row * 4 * H, t.d_z += row * 12 * E;
+    }
+    return t;
+}
+
+static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long t, long row)
+{
+    long H = cell->size, S = cell->hyper_size;
+    long before = row - (t ? pass->sizes[t - 1] : 0);
+    Step step = {.n = pass->sizes[t], .x = pass->x + row * cell->inputs, .start = pass->start, .scale = pass->scale};
+    step.mask = pass->mask ? pass->mask + row * H : 0;
+    step.c_before = t ? trace->c + before * H : pass->c0;
+    if (cell->kind == 2) step.hyper_c_before = t ? trace->hyper_c + before * S : pass->hyper_c0;
+    step.row = at(cell, trace, row);
+    return step;
+}
+
+static void copy(real *to, const real *from, long n) { memcpy(to, from, n * sizeof(real)); }
+
+void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trace)
+{
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(scratch_of(cell));
+        long H = cell->size, S = cell->hyper_size;
+        for (long t = 0, row = 0; t < pass->steps; row += pass->sizes[t], t++) {
+            Step step = step_at(cell, pass, trace, t, row);
+            long n = step.n, next = t + 1 < pass->steps ? pass->sizes[t + 1] : 0;
+            step_forward(cell, &team, &step);
+            for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
+                const Trace *now = &step.row;
+                copy(r < next ? now->before + (n + r) * H : pass->h_last + r * H, now->h + r * H, H);
+                if (r >= next) copy(pass->c_last + r * H, now->c + r * H, H);
+                if (cell->kind < 2) continue;
+                copy(r < next ? now->hyper_before + (n + r) * S : pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
+                if (r >= next) copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
+            }
+            wait_for_all(&team);
+        }
+        free(team.scratch);
+    }
+}
+
+/* Of the rows [top, top + rows) of a HyperLSTM's step: from the gradients of its gates to those of W_x x, W_h h and z. */
+static void scales_backward(const Cell *cell, const Team *team, const Trace *row, long top, long rows, real *wide,
+                            real *d_bias)
+{
+    long H = cell->size, E = cell->embedding;
+    scales(cell, team, rows, row->z + top * 12 * E, 8, wide);
+    for (long r = top; r < top + rows; r++) {
+        const real *gates = row->gates + r * 4 * H, *of_x = wide + (r - top) * 12 * H;
+        real *xh = row->xh + r * 4 * H, *hh = row->hh + r * 4 * H;
+        real *d_xh = row->d_xh + r * 4 * H, *d_hh = row->d_hh + r * 4 * H;
+#pragma omp simd
+        for (long u = 0; u < 4 * H; u++) {
+            real d = gates[u];
+            d_bias[u] += d;
+            d_xh[u] = d * of_x[u];
+            d_hh[u] = d * of_x[u + 4 * H];
+            xh[u] *= d;
+            hh[u] *= d;
+        }
+    }
+    for (long r = top; r < top + rows; r++) memset(row->d_z + r * 12 * E, 0, 12 * E * sizeof(real));
+    for (int k = 0; k < 12; k++) {
+        const real *from = (k < 4 ? row->xh : k < 8 ? row->hh : row->gates) + top * 4 * H + k % 4 * H;
+        multiply(rows, H, E, from, 4 * H, cell->scale_back + k * cell->scale_back_stride,
+                 row->d_z + top * 12 * E + k * E, 12 * E, 0, (E + NR - 1) / NR, team->scratch);
+    }
+}
+
+static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h,
+                          real *d_hyper)
+{
+    long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n, W = width_of(cell);
+    const Trace *row = &step->row;
+    long most = H > S ? H : S;
+    real *room = room_of(cell, team), *wide = room + 6 * most;
+    real *sums = pass->sums + team->me * (14 * H + 10 * S);
+    long bottom = last_of(team, n);
+    for (long top = first_of(team, n); top < bottom; top += MR) {
+        long rows = bottom - top < MR ? bottom - top : MR;
+        for (long r = top; r < top + rows; r++) {
+            real *gates = row->gates + r * 4 * H, *dh = pass->h_last + r * H, *dc = pass->c_last + r * H;
+            const uint8_t *mask = step->mask ? step->mask + r * H : 0;
+            if (d_h) {
+                const real *own = d_h + r * H;
+#pragma omp simd
+                for (long u = 0; u < H; u++) dh[u] += own[u];
+            }
+            if (cell->kind == 0)
+                lstm_backward(H, gates, mask, step->scale, step->c_before + r * H, row->c + r * H, dh, dc);
+            else
+                norm_backward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale,
+                              step->c_before + r * H, row->c + r * H, dh, dc, sums, room);
+        }
+        if (cell->kind == 2) scales_backward(cell, team, row, top, rows, wide, sums + 10 * H + 10 * S);
+        for (long r = top; r < top + rows && pass->d_start; r++) {
+            const real *d = (cell->kind == 2 ? row->d_xh : row->gates) + r * 4 * H;
+            real *to = pass->d_start + r * W;
+#pragma omp simd
+            for (long u = 0; u < 4 * H; u++) to[u] += d[u];
+        }
+    }
+    if (!by_rows(team, n)) wait_for_all(team);
+    if (cell->kind < 2) {
+        Part part = {row->gates, 4 * H, 4 * H, cell->h_back};
+        products(team, n, H, pass->h_last, H, 0, 0, 0, 1, &part);
+        return;
+    }
+    Part of_z = {row->d_z, 12 * E, 12 * E, cell->z_back};
+    products(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z);
+    for (long r = first_of(team, n); r < bottom; r++) {
+        real *gates = row->hyper_gates + r * 4 * S;
+        norm_backward(S, gates, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1, step->hyper_c_before + r * S,
+                      row->hyper_c + r * S, d_hyper + r * S, pass->hyper_c_last + r * S, sums + 10 * H, room);
+        if (!pass->d_start) continue;
+        real *to = pass->d_start + r * W + 4 * H;
+#pragma omp simd
+        for (long u = 0; u < 4 * S; u++) to[u] += gates[u];
+    }
+    if (!by_rows(team, n)) wait_for_all(team);
+    Part to_hyper = {row->hyper_gates, 4 * S, 4 * S, cell->hyper_hyper_back};
+    products(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, &to_hyper);
+    Part to_h[] = {{row->d_hh, 4 * H, 4 * H, cell->h_back}, {row->hyper_gates, 4 * S, 4 * S, cell->hyper_h_back}};
+    products(team, n, H, pass->h_last, H, 0, 0, 0, 2, to_h);
+}
+
+/* The way back. `d_hyper` (B, hyper_size) is room. */
+void backward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *d_hyper)
+{
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(scratch_of(cell));
+        long row = 0;
+        for (long t = 0; t < pass->steps; t++) row += pass->sizes[t];
+        for (long t = pass->steps - 1; t >= 0; t--) {
+            row -= pass->sizes[t];
+            Step step = step_at(cell, pass, trace, t, row);
+            step_backward(cell, &team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0, d_hyper);
+            wait_for_all(&team);
+        }
+        free(team.scratch);
+    }
+}
+
+/* ---- The mixture's density -------------------------------------------------------------------------------------- */
+
+#define MAX_RHO_HAT 8
+#define MIN_LOG_SIGMA (-20)
+#define LOG_2_PI ((real)1.8378770664093453)
+
+/* log of the sum of exp(x), and the shares exp(x) / sum of n numbers. */
+static real log_sum_exp(long n, const real *x, real *shares)
+{
+    real most = x[0], sum = 0;
+    for (long j = 1; j < n; j++) most = x[j] > most ? x[j] : most;
+#pragma omp simd reduction(+ : sum)
+    for (long j = 0; j < n; j++) sum += shares[j] = exp_(x[j] - most);
+    real over = 1 / sum;
+#pragma omp simd
+    for (long j = 0; j < n; j++) shares[j] *= over;
+    return most + log_(sum);
+}
+
+/* Log probabilities of the P rows that came, `offset` and `pen`, and in `slope` (P, 3 + 6 M) their derivatives by y:
+   that of the pen in the first three columns, that of the offset in the others. */
+void row_terms(long threads, long P, long M, const real *y, const real *targets, double floor, real *offset, real *pen,
+               real *slope)
+{
+    const real log_floor = floor > 0 ? log(floor) : 0;
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(4 * M);
+        real *pi = team.scratch, *log_normal = pi + M, *share = pi + 2 * M, *cosh_rho = pi + 3 * M;
+        for (long r = first_of(&team, P); r < last_of(&team, P); r++) {
+            const real *row = y + r * (3 + 6 * M), *came = targets + r * 5;
+            const real *logit = row + 3, *mu_x = logit + M, *mu_y = mu_x + M, *sx = mu_y + M, *sy = sx + M, *rh = sy + M;
+            real *d = slope + r * (3 + 6 * M);
+
+            real q[3], log_all = log_sum_exp(3, row, q);
+            pen[r] = 0;
+            for (int k = 0; k < 3; k++) {
+                pen[r] += came[2 + k] * (row[k] - log_all);
+                d[k] = came[2 + k] - q[k];
+            }
+            if (came[4] == 1) {
+                offset[r] = 0;
+                memset(d + 3, 0, 6 * M * sizeof(real));
+                continue;
+            }
+            real log_pi = log_sum_exp(M, logit, pi);
+            real *d_mu_x = d + 3 + M, *d_mu_y = d_mu_x + M, *d_sx = d_mu_y + M, *d_sy = d_sx + M, *d_rh = d_sy + M;
+#pragma omp simd
+            for (long j = 0; j < M; j++) {
+                real x = sx[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sx[j], v_ = sy[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sy[j];
+                real rho = rh[j] > MAX_RHO_HAT ? MAX_RHO_HAT : rh[j] < -MAX_RHO_HAT ? -MAX_RHO_HAT : rh[j];
+                real up = exp_(rho), ch = (up + 1 / up) / 2, sh = ch * tanh_(rho);
+                real over_x = exp_(-x), over_y = exp_(-v_);
+                real u = (came[0] - mu_x[j]) * over_x, v = (came[1] - mu_y[j]) * over_y;
+                real w = v * ch - u * sh;
+                cosh_rho[j] = ch;
+                log_normal[j] = logit[j] - log_pi - LOG_2_PI - x - v_ - (real)0.5 * (u * u + w * w);
+                d_mu_x[j] = over_x * (u - w * sh);
+                d_mu_y[j] = over_y * w * ch;
+                d_sx[j] = sx[j] < MIN_LOG_SIGMA ? 0 : u * (u - w * sh) - 1;
+                d_sy[j] = sy[j] < MIN_LOG_SIGMA ? 0 : v * w * ch - 1;
+                d_rh[j] = rho != rh[j] ? 0 : sh / ch - w * (v * sh - u * ch);
+            }
+            for (long j = 0; j < M; j++) log_normal[j] += log_(cosh_rho[j]);
+            real log_p = log_sum_exp(M, log_normal, share), above = 1;
+            offset[r] = log_p;
+            if (floor > 0) { /* log(p + floor) */
+                real most = log_p > log_floor ? log_p : log_floor, least = log_p > log_floor ? log_floor : log_p;
+                offset[r] = most + log_(1 + exp_(least - most));
+                above = exp_(log_p - offset[r]);
+            }
+#pragma omp simd
+            for (long j = 0; j < M; j++) {
+                real part = above * share[j];
+                d[3 + j] = part - above * pi[j];
+                d_mu_x[j] *= part, d_mu_y[j] *= part, d_sx[j] *= part, d_sy[j] *= part, d_rh[j] *= part;
+            }
+        }
+        free(team.scratch);
+    }
+}
+
+/* ---- The sampler ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    long n, longest, given, mixtures;
+    double temperature;              /* 0: the most likely */
+    const real *points;              /* (given, 5) what every drawing begins with */
+    const real *token;               /* (5) S_0 */
+    const real *y, *b_y;             /* panels of (size, 3 + 6 M); (3 + 6 M) */
+    const real *start;               /* (n, width) or NULL, as in Step */
+    const real *uniform, *normal;    /* (n, longest - given, 2) */
+    real *h, *c, *hyper_h, *hyper_c; /* (n, size) states before the first step; used up */
+    real *rows;                      /* (n, longest, 3): the drawings */
+    int64_t *lengths;                /* (n) their points */
+} Sampler;
+
+/* An index drawn by inverting the sum of softmax(logits / temperature) at `chance`; the largest logit at 0. */
+static long choose(long n, const real *logits, real temperature, real chance, real *room)
+{
+    long most = 0;
+    for (long j = 1; j < n; j++)
+        if (logits[j] > logits[most]) most = j;
+    if (temperature == 0) return most;
+    real *scaled = room, *share = room + n, below = 0;
+    for (long j = 0; j < n; j++) scaled[j] = (logits[j] - logits[most]) / temperature;
+    log_sum_exp(n, scaled, share);
+    long chosen = 0;
+    for (long j = 0; j < n - 1; j++) chosen += chance >= (below += share[j]);
+    return chosen;
+}
+
+/* The next token (5) of a drawing from the outputs y. */
+static void draw(long M, real *y, real temperature, const real *uniform, const real *normal, real *token, real *room)
+{
+    long j = choose(M, y + 3, temperature, uniform[0], room), pen = choose(3, y, temperature, uniform[1], room);
+    real mu_x = y[3 + M + j], mu_y = y[3 + 2 * M + j];
+    token[0] = mu_x, token[1] = mu_y;
+    if (temperature > 0) {
+        real log_x = y[3 + 3 * M + j], log_y = y[3 + 4 * M + j], rho_hat = y[3 + 5 * M + j], wide = sqrt(temperature);
+        log_x = log_x < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : log_x, log_y = log_y < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : log_y;
+        rho_hat = rho_hat > MAX_RHO_HAT ? MAX_RHO_HAT : rho_hat < -MAX_RHO_HAT ? -MAX_RHO_HAT : rho_hat;
+        token[0] += (real)exp(log_x) * wide * normal[0];
+        token[1] += (real)exp(log_y) * wide * ((real)tanh(rho_hat) * normal[0] + normal[1] / (real)cosh(rho_hat));
+    }
+    token[2] = pen == 0, token[3] = pen == 1, token[4] = pen == 2;
+}
+
+/* All drawings at once; those that end make room for those that go on. 0, or 1 where memory was short. */
+int sample(long threads, const Cell *cell, const Sampler *s)
+{
+    long H = cell->size, S = cell->kind == 2 ? cell->hyper_size : 0, E = cell->kind == 2 ? cell->embedding : 0;
+    long M = s->mixtures, N = 3 + 6 * M, B = s->n, n = B;
+    long each = 5 + N + (cell->kind == 2 ? 12 : 4) * H + 4 * S + 12 * E + 8;
+    real *room = malloc(B * each * sizeof(real)), *next = room;
+    int64_t *who = malloc(B * sizeof(int64_t));
+    if (!room || !who) {
+        free(room), free(who);
+        return 1;
+    }
+    real *token = next, *y = token + 5 * B;
+    next = y + N * B;
+    Trace trace = {.before = s->h, .h = s->h, .c = s->c, .hyper_before = s->hyper_h, .hyper_h = s->hyper_h,
+                   .hyper_c = s->hyper_c};
+    trace.gates = next, next += 4 * H * B;
+    trace.deviation = next, next += 4 * B;
+    if (cell->kind == 2) {
+        trace.hyper_deviation = next, next += 4 * B;
+        trace.hyper_gates = next, next += 4 * S * B;
+        trace.z = next, next += 12 * E * B;
+        trace.xh = next, next += 4 * H * B;
+        trace.hh = next;
+    }
+    for (long i = 0; i < B; i++) {
+        who[i] = i, s->lengths[i] = s->longest;
+        copy(token + 5 * i, s->token, 5);
+    }
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(scratch_of(cell) + 2 * M);
+        for (long t = 0; t < s->longest && n > 0; t++) {
+            Step step = {.n = n, .x = token, .start = s->start, .who = who, .scale = 1, .c_before = s->c,
+                         .hyper_c_before = s->hyper_c, .row = trace};
+            step_forward(cell, &team, &step);
+            if (t >= s->given) { /* what is there is read, not drawn */
+                if (!by_rows(&team, n)) wait_for_all(&team);
+                Part h = {s->h, H, H, s->y};
+                products(&team, n, N, y, N, s->b_y, 0, 0, 1, &h);
+            }
+            for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
+                long place = who[r] * (s->longest - s->given) + t - s->given;
+                if (t < s->given)
+                    copy(token + 5 * r, s->points + 5 * t, 5);
+                else
+                    draw(M, y + r * N, s->temperature, s->uniform + 2 * place, s->normal + 2 * place, token + 5 * r,
+                         team.scratch);
+                real *row = s->rows + (who[r] * s->longest + t) * 3;
+                row[0] = token[5 * r], row[1] = token[5 * r + 1], row[2] = token[5 * r + 3];
+            }
+            wait_for_all(&team);
+            if (team.me == 0) {
+                for (long r = n - 1; r >= 0; r--) {
+                    if (token[5 * r + 4] != 1) continue;
+                    s->lengths[who[r]] = t;
+                    n--; /* the last one still running takes its place */
+                    who[r] = who[n];
+                    memmove(token + 5 * r, token + 5 * n, 5 * sizeof(real));
+                    memmove(s->h + r * H, s->h + n * H, H * sizeof(real));
+                    memmove(s->c + r * H, s->c + n * H, H * sizeof(real));
+                    if (cell->kind < 2) continue;
+                    memmove(s->hyper_h + r * S, s->hyper_h + n * S, S * sizeof(real));
+                    memmove(s->hyper_c + r * S, s->hyper_c + n * S, S * sizeof(real));
+                }
+            }
+            wait_for_all(&team);
+        }
+        free(team.scratch);
+    }
+    free(room), free(who);
+    return 0;
+}

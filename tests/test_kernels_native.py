@@ -1,0 +1,232 @@
+"""The C kernels against plain torch, number by number; and what happens where they cannot be compiled."""
+
+import ast
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sketchrnn.kernels import native
+from sketchrnn.model import sequence
+from sketchrnn.model.cells import make_cell
+from sketchrnn.model.losses import row_terms
+
+needs_compiler = pytest.mark.skipif(native.kernels().library is None, reason=native.kernels().reason)
+
+LENGTHS = {
+    "ragged": [23, 17, 17, 12, 5, 5, 5, 2, 1, 1],
+    "many": sorted(np.random.default_rng(0).integers(1, 30, 60).tolist(), reverse=True),
+    "one": [9],
+    "length 1": [1, 1, 1],
+    "some of none": [4, 2, 0, 0],
+}
+
+
+def outputs_and_gradients(cell, lengths, conditional, keep):
+    """Everything `run` computes for fixed numbers, and every gradient of a loss that reaches all of it."""
+    generator = torch.Generator().manual_seed(7)
+
+    def normal(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    layout = sequence.packed_layout(np.array(lengths))
+    B, P = len(lengths), layout.num_rows
+    x = normal(P, 5)
+    of_z = normal(B, cell.input_weights().shape[1]).requires_grad_() if conditional else None
+    state = tuple(normal(B, size).requires_grad_() for size in cell.state_sizes)
+    mask = sequence.dropout_mask(cell, layout, keep, generator)
+    h, last = sequence.run(cell, x, of_z, layout, state, mask, keep)
+    loss = (h * normal(P, cell.size)).sum() + sum((part * normal(*part.shape)).sum() for part in last)
+    leaves = {**dict(cell.named_parameters()), **{f"state {k}": part for k, part in enumerate(state)}}
+    if of_z is not None:
+        leaves["of_z"] = of_z
+    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    values = {"h": h, **{f"last {k}": part for k, part in enumerate(last)}, **dict(zip(leaves, gradients, strict=True))}
+    return {name: np.zeros(1) if value is None else value.detach().numpy() for name, value in values.items()}
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [12, 37])  # less than a panel; neither a whole number of panels nor of vectors
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_sequence_is_that_of_plain_torch(cell, size, lengths, conditional, threads, monkeypatch):
+    """In float64, forward and backward, with and without dropout."""
+    torch.manual_seed(1)
+    made = make_cell(cell, 5 + (6 if conditional else 0), size, 9, 4).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    monkeypatch.setattr(native, "_threads", lambda *_: threads)
+    for keep in (0.8, 1.0):
+        monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
+        plain = outputs_and_gradients(made, LENGTHS[lengths], conditional, keep)
+        monkeypatch.setenv("SKETCHRNN_BACKEND", "native")
+        ours = outputs_and_gradients(made, LENGTHS[lengths], conditional, keep)
+        assert plain.keys() == ours.keys()
+        for name, value in plain.items():
+            np.testing.assert_allclose(
+                ours[name], np.broadcast_to(value, ours[name].shape), rtol=1e-9, atol=1e-11, err_msg=name
+            )
+
+
+@needs_compiler
+@pytest.mark.parametrize("floor", [0.0, 1e-6])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 3e-5)])
+def test_density_is_that_of_plain_torch(floor, dtype, tolerance, monkeypatch):
+    """With outliers, and with parameters beyond where they are clamped."""
+    rng = torch.Generator().manual_seed(0)
+    y = 2 * torch.randn(400, 3 + 6 * 7, dtype=dtype, generator=rng)
+    y[3, 3 + 21 : 3 + 35] = -30  # log sigma
+    y[4, 3 + 35 :] = 12  # rho_hat
+    targets = torch.zeros(400, 5, dtype=dtype)
+    targets[torch.arange(400), 2 + torch.randint(0, 3, (400,), generator=rng)] = 1
+    targets[:, :2] = 2 * torch.randn(400, 2, dtype=dtype, generator=rng) * (1 - targets[:, 4:])
+    targets[7, 0] = 1e4
+
+    def values():
+        leaf = y.clone().requires_grad_()
+        terms = row_terms(leaf, targets, floor)
+        weights = torch.linspace(0.5, 2, 400, dtype=dtype)
+        (gradient,) = torch.autograd.grad((terms.offset * weights).sum() + (terms.pen * (3 - weights)).sum(), leaf)
+        return terms.offset.detach(), terms.pen.detach(), gradient
+
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
+    plain = values()
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "native")
+    for ours, theirs in zip(values(), plain, strict=True):
+        assert torch.isfinite(theirs).all()
+        error = (ours - theirs).abs() / (1 + theirs.abs())
+        # row 3 squares numbers of 1e9: only what a step would do with it is compared
+        assert error[torch.arange(400) != 3].max() < tolerance
+        assert error[3].max() < 1e3 * tolerance
+
+
+@needs_compiler
+def test_exp_and_tanh_of_the_kernels():
+    """Through the cell that uses them: gates from -100 to 100 and NaN, against float64."""
+    torch.manual_seed(0)
+    cell = make_cell("lstm", 5, 64, 0, 0)
+    x = torch.zeros(41, 5)
+    x[:, 0] = torch.linspace(-100, 100, 41)
+    with torch.no_grad():
+        cell.W_xh.copy_(torch.rand_like(cell.W_xh))
+        cell.W_hh.zero_()
+    layout = sequence.packed_layout(np.ones(41, np.int64))
+    state = (torch.zeros(41, 64), torch.randn(41, 64))
+    h, (_, c) = sequence.run(cell, x, None, layout, state)
+    exact_h, (_, exact_c) = sequence.step_by_step(
+        cell.double(), x.double() @ cell.W_xh, layout, tuple(part.double() for part in state)
+    )
+    np.testing.assert_allclose(c.detach(), exact_c.detach(), rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(h.detach(), exact_h.detach(), rtol=2e-6, atol=1e-6)
+    x[5] = torch.nan
+    h, _ = sequence.run(cell.float(), x, None, layout, state)
+    assert torch.isnan(h[5]).all()
+    assert torch.isfinite(h[4]).all()
+
+
+@needs_compiler
+def test_rows_do_not_depend_on_their_neighbours_or_on_threads(cell, monkeypatch):
+    """To the last bit: what makes a drawing the same in any batch."""
+    torch.manual_seed(0)
+    made = make_cell(cell, 5, 70, 20, 5)
+    x, state = torch.randn(50, 5), tuple(torch.randn(50, size) for size in made.state_sizes)
+
+    def rows(first, last, threads):
+        monkeypatch.setattr(native, "_threads", lambda *_: threads)
+        layout = sequence.packed_layout(np.ones(last - first, np.int64))
+        with torch.no_grad():
+            return sequence.run(made, x[first:last], None, layout, tuple(part[first:last] for part in state))[0]
+
+    whole = rows(0, 50, 1)
+    for first, last, threads in ((0, 50, 2), (0, 50, 3), (0, 1, 1), (49, 50, 3), (7, 20, 2), (3, 41, 1)):
+        assert torch.equal(rows(first, last, threads), whole[first:last])
+
+
+@needs_compiler
+def test_training_memory_is_given_back():
+    """No output of the kernels holds what they keep for the way back, once that is gone or was never asked for."""
+    import gc
+    import weakref
+
+    cell = make_cell("lstm", 5, 16, 0, 0)
+    layout = sequence.packed_layout(np.array([3, 2]))
+    gc.disable()
+    try:
+        h, _ = sequence.run(cell, torch.randn(5, 5), None, layout, (torch.zeros(2, 16), torch.zeros(2, 16)))
+        watch = weakref.ref(h)
+        del h, _
+        assert watch() is None
+    finally:
+        gc.enable()
+
+
+def backend_in(tmp_path, **environment):
+    """What a fresh process says runs, and a drawing's points there."""
+    code = (
+        "import torch, numpy as np, sketchrnn; from conftest import small_model;"
+        "from sketchrnn.kernels import native;"
+        "print(native.describe(torch.device('cpu')));"
+        "print(sketchrnn.sample(small_model('hyper'), 3, seed=1)[2].stroke3.tolist())"
+    )
+    settings = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "HOME": str(tmp_path), **environment}
+    settings.pop("XDG_CACHE_HOME", None)
+    done = subprocess.run([sys.executable, "-c", code], env=settings, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    line, drawing = done.stdout.splitlines()
+    return line, np.array(ast.literal_eval(drawing))
+
+
+def compiler(folder, text):
+    """A program that stands where a compiler is expected."""
+    path = folder / "some cc"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return {"CC": f"'{path}'", "PATH": "/nonexistent"}
+
+
+def test_without_a_compiler_everything_runs_in_plain_torch(tmp_path):
+    line, plain = backend_in(tmp_path, PATH="/nonexistent", CC="")
+    assert line.startswith("plain torch: no C compiler")
+    line, broken = backend_in(tmp_path, **compiler(tmp_path, "[ $1 = --version ] && echo fake 1.0 || exit 3"))
+    assert line.startswith("plain torch: ")
+    assert "could not compile" in line
+    np.testing.assert_array_equal(plain, broken)
+    line, off = backend_in(tmp_path, SKETCHRNN_BACKEND="plain")
+    assert line == "plain torch: SKETCHRNN_BACKEND is plain"
+    np.testing.assert_array_equal(plain, off)
+    if native.kernels().library is not None:
+        line, compiled = backend_in(tmp_path)
+        assert line.startswith("C kernels")
+        np.testing.assert_allclose(plain, compiled, rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+def test_compiled_once_and_kept(tmp_path):
+    backend_in(tmp_path)
+    (kept,) = (tmp_path / ".cache/sketchrnn").glob("native-*.so")
+    written = kept.stat().st_mtime_ns
+    backend_in(tmp_path)
+    assert kept.stat().st_mtime_ns == written
+    kept.write_bytes(b"cut off")  # a full disk, or another machine's
+    line, _ = backend_in(tmp_path)
+    assert line.startswith("C kernels")
+    assert kept.stat().st_size > 10_000
+
+
+@needs_compiler
+def test_a_home_that_cannot_be_written(tmp_path):
+    (tmp_path / ".cache").write_text("a file where the folder should be")
+    line, _ = backend_in(tmp_path)
+    assert line.startswith("C kernels")
+
+
+def test_a_backend_that_does_not_exist(monkeypatch):
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "magic")
+    with pytest.raises(ValueError, match="SKETCHRNN_BACKEND is 'magic'"):
+        native.runs_on(torch.zeros(1))
