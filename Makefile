@@ -5,7 +5,7 @@ BIN := .venv/bin
 # uv reads its own variable where pip reads PIP_FIND_LINKS: a machine that keeps wheels in a folder names it once.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo test check format clean
+.PHONY: demo bench test check format clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,6 +15,9 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 demo: .venv/.ready          ## prepare real drawings, train for three minutes, write a page of pictures
 	$(BIN)/sketchrnn demo --out demo
+
+bench: .venv/.ready         ## how fast this machine trains, samples and reads
+	$(BIN)/sketchrnn bench
 
 test: .venv/.ready          ## the whole test suite, with line coverage
 	$(BIN)/python -m pytest --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90

@@ -85,7 +85,7 @@ def steps_taken(monkeypatch):
         taken.append({"step": run.progress.step, "batch": batch, "model": run.model})
         done = one_step(run, batch)
         taken[-1] |= {
-            "rate": run.optimizer.param_groups[0]["lr"],
+            "rate": run.optimizer.rate,
             "gradient": torch.cat([p.grad.flatten() for p in run.model.parameters()]),
         }
         return done

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sketchrnn.config import DataInfo, ModelConfig, from_dict
 from sketchrnn.formats.atomic import atomic_file
+from sketchrnn.model.adam import Adam
 from sketchrnn.model.network import SketchRNN
 
 FORMAT = "sketchrnn model"
@@ -117,9 +118,7 @@ def model_from(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], file:
     return model
 
 
-def save_state(
-    path: str | Path, model: SketchRNN, optimizer: torch.optim.Optimizer, progress: Mapping[str, Any]
-) -> None:
+def save_state(path: str | Path, model: SketchRNN, optimizer: Adam, progress: Mapping[str, Any]) -> None:
     """Writes all that a run needs to go on bit for bit: weights, the optimiser's moments, and `progress` as JSON.
 
     Random numbers need no state: they depend on the seed and the step alone.
@@ -131,7 +130,7 @@ def save_state(
     write_tensors(path, tensors, _metadata(model, training=model.training_facts, progress=progress))
 
 
-def load_state(path: str | Path, model: SketchRNN, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_state(path: str | Path, model: SketchRNN, optimizer: Adam) -> dict[str, Any]:
     """Puts weights and moments back into `model` and `optimizer`; returns the progress.
 
     Raises:

@@ -27,6 +27,7 @@ from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
+from sketchrnn.model.adam import Adam
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.run_folder import RunFolder, spread
@@ -141,14 +142,14 @@ def loss_of(
 
 def train_step(
     model: SketchRNN,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     batch: Batch,
     config: TrainConfig,
     step: int,
     generator: torch.Generator,
 ) -> dict[str, Tensor] | None:
     """One step of the optimiser; None where the loss or a gradient is not finite, and nothing was changed."""
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     loss, parts = loss_of(model, batch, config, step, generator)
     loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -159,11 +160,6 @@ def train_step(
     torch._foreach_clamp_max_(gradients, config.clip_value)
     optimizer.step()
     return parts
-
-
-def adam(model: SketchRNN, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser of all weights."""
-    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
 
 
 class _Run:
@@ -193,7 +189,7 @@ class _Run:
         self.device = checkpoint.resolve_device(device)
         self.progress = Progress(drawings=len(data.train))
         self.model = _new_model(data, model_config, config, None if goes_on else init).to(self.device)
-        self.optimizer = adam(self.model, config)
+        self.optimizer = Adam(self.model.parameters(), config.learning_rate, config.adam_epsilon)
         if goes_on:
             self.progress = self.load_last()
         if self.progress.drawings != len(data.train):
@@ -259,8 +255,7 @@ class _Run:
         config, progress = self.config, self.progress
         generator = torch.Generator(self.device)
         generator.manual_seed(_step_seed(config.seed, progress.rollbacks, progress.step))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate()
+        self.optimizer.rate = self.rate()
         parts = train_step(self.model, self.optimizer, batch, config, progress.step, generator)
         if parts is None:
             self.skip()

@@ -280,11 +280,10 @@ typedef struct {
 
 /* What a step leaves for the way back, a row for every packed row. Of hyper_* the HyperLSTM alone. */
 typedef struct {
-    real *before;      /* (P, size) h of the step before */
     real *h, *c;       /* (P, size) */
     real *gates;       /* (P, 4 size) lstm: i, g, f, o; else the normalised gates. On the way back: their gradients */
     real *deviation;   /* (P, 4) 1 / standard deviation of each gate */
-    real *hyper_before, *hyper_h, *hyper_c, *hyper_gates, *hyper_deviation;
+    real *hyper_h, *hyper_c, *hyper_gates, *hyper_deviation;
     real *z;           /* (P, 12 embedding) */
     real *xh, *hh;     /* (P, 4 size) W_x x and W_h h; on the way back: gradients of their scales */
     real *d_xh, *d_hh; /* (P, 4 size), on the way back alone: gradients of W_x x and W_h h */
@@ -434,7 +433,7 @@ static void norm_backward(long H, real *gates, const real *deviation, Norm norm,
 
 /* ---- One step of a cell ----------------------------------------------------------------------------------------- */
 
-/* The rows of one step: those of a Trace, and what a step reads. h may be `before`, c may be c_before. */
+/* The rows of one step: those of a Trace, and what a step reads. The state before may stand where the new one goes. */
 typedef struct {
     long n;
     const real *x;                   /* (n, inputs) */
@@ -442,7 +441,7 @@ typedef struct {
     const int64_t *who;              /* (n) the row of `start`; NULL for row r */
     const uint8_t *mask;             /* (n, size) recurrent dropout; NULL for none */
     real scale;                      /* 1 / keep */
-    const real *c_before, *hyper_c_before;
+    const real *h_before, *c_before, *hyper_h_before, *hyper_c_before;
     Trace row;
 } Step;
 
@@ -490,8 +489,8 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     const Trace *row = &step->row;
     real *room = room_of(cell, team);
     Part gates[] = {{step->x, cell->inputs, cell->inputs, cell->hyper_x},
-                    {row->before, H, H, cell->hyper_h},
-                    {row->hyper_before, S, S, cell->hyper_hyper}};
+                    {step->h_before, H, H, cell->hyper_h},
+                    {step->hyper_h_before, S, S, cell->hyper_hyper}};
     products(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who,
              3, gates);
     for (long r = first_of(team, n); r < last_of(team, n); r++)
@@ -507,7 +506,7 @@ static void step_forward(const Cell *cell, const Team *team, const Step *step)
     long H = cell->size, n = step->n;
     const Trace *row = &step->row;
     real *room = room_of(cell, team), *wide = room + 6 * (H > cell->hyper_size ? H : cell->hyper_size);
-    Part x = {step->x, cell->inputs, cell->inputs, cell->x}, h = {row->before, H, H, cell->h};
+    Part x = {step->x, cell->inputs, cell->inputs, cell->x}, h = {step->h_before, H, H, cell->h};
     if (cell->kind == 2) {
         hyper_forward(cell, team, step);
         products(team, n, 4 * H, row->xh, 4 * H, step->start, width_of(cell), step->who, 1, &x);
@@ -549,7 +548,7 @@ typedef struct {
     const real *start;               /* (B, width) or NULL */
     const uint8_t *mask;             /* (P, size) or NULL */
     double scale;
-    const real *c0, *hyper_c0;       /* (B, size): before the first step; h stands in the first rows of Trace.before */
+    const real *h0, *c0, *hyper_h0, *hyper_c0; /* (B, size): before the first step */
     real *h_last, *c_last, *hyper_h_last, *hyper_c_last; /* (B, size): forward after the last step of each drawing; back:
                                         in the gradients of these, out those of the state before the first step */
     const real *d_h;                 /* (P, size) or NULL: back, the gradient of the outputs */
@@ -562,10 +561,10 @@ static Trace at(const Cell *cell, const Trace *all, long row)
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding;
     Trace t = *all;
-    t.before += row * H, t.h += row * H, t.c += row * H, t.gates += row * 4 * H;
+    t.h += row * H, t.c += row * H, t.gates += row * 4 * H;
     if (cell->kind > 0) t.deviation += row * 4;
     if (cell->kind == 2) {
-        t.hyper_before += row * S, t.hyper_h += row * S, t.hyper_c += row * S;
+        t.hyper_h += row * S, t.hyper_c += row * S;
         t.hyper_gates += row * 4 * S, t.hyper_deviation += row * 4;
         t.z += row * 12 * E, t.xh += row * 4 * H, t.hh += row * 4 * H;
         if (t.d_xh) t.d_xh += row * 4 * H, t.d_hh += row * 4 * H, t.d_z += row * 12 * E;
@@ -579,8 +578,12 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
     long before = row - (t ? pass->sizes[t - 1] : 0);
     Step step = {.n = pass->sizes[t], .x = pass->x + row * cell->inputs, .start = pass->start, .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;
+    step.h_before = t ? trace->h + before * H : pass->h0;
     step.c_before = t ? trace->c + before * H : pass->c0;
-    if (cell->kind == 2) step.hyper_c_before = t ? trace->hyper_c + before * S : pass->hyper_c0;
+    if (cell->kind == 2) {
+        step.hyper_h_before = t ? trace->hyper_h + before * S : pass->hyper_h0;
+        step.hyper_c_before = t ? trace->hyper_c + before * S : pass->hyper_c0;
+    }
     step.row = at(cell, trace, row);
     return step;
 }
@@ -597,13 +600,13 @@ void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trac
             Step step = step_at(cell, pass, trace, t, row);
             long n = step.n, next = t + 1 < pass->steps ? pass->sizes[t + 1] : 0;
             step_forward(cell, &team, &step);
-            for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
+            for (long r = next; r < n; r++) { /* those that end here */
+                if (r < first_of(&team, n) || r >= last_of(&team, n)) continue;
                 const Trace *now = &step.row;
-                copy(r < next ? now->before + (n + r) * H : pass->h_last + r * H, now->h + r * H, H);
-                if (r >= next) copy(pass->c_last + r * H, now->c + r * H, H);
+                copy(pass->h_last + r * H, now->h + r * H, H), copy(pass->c_last + r * H, now->c + r * H, H);
                 if (cell->kind < 2) continue;
-                copy(r < next ? now->hyper_before + (n + r) * S : pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
-                if (r >= next) copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
+                copy(pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
+                copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
             }
             wait_for_all(&team);
         }
@@ -856,8 +859,7 @@ int sample(long threads, const Cell *cell, const Sampler *s)
     }
     real *token = next, *y = token + 5 * B;
     next = y + N * B;
-    Trace trace = {.before = s->h, .h = s->h, .c = s->c, .hyper_before = s->hyper_h, .hyper_h = s->hyper_h,
-                   .hyper_c = s->hyper_c};
+    Trace trace = {.h = s->h, .c = s->c, .hyper_h = s->hyper_h, .hyper_c = s->hyper_c};
     trace.gates = next, next += 4 * H * B;
     trace.deviation = next, next += 4 * B;
     if (cell->kind == 2) {
@@ -875,8 +877,8 @@ int sample(long threads, const Cell *cell, const Sampler *s)
     {
         Team team = enter(scratch_of(cell) + 2 * M);
         for (long t = 0; t < s->longest && n > 0; t++) {
-            Step step = {.n = n, .x = token, .start = s->start, .who = who, .scale = 1, .c_before = s->c,
-                         .hyper_c_before = s->hyper_c, .row = trace};
+            Step step = {.n = n, .x = token, .start = s->start, .who = who, .scale = 1, .h_before = s->h,
+                         .c_before = s->c, .hyper_h_before = s->hyper_h, .hyper_c_before = s->hyper_c, .row = trace};
             step_forward(cell, &team, &step);
             if (t >= s->given) { /* what is there is read, not drawn */
                 if (!by_rows(&team, n)) wait_for_all(&team);

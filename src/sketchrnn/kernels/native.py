@@ -158,11 +158,11 @@ _Cell = _struct(
     "scale_stride:n", "scale_back_stride:n",
 )  # fmt: skip
 _Trace = _struct(
-    "Trace", "before", "h", "c", "gates", "deviation", "hyper_before", "hyper_h", "hyper_c", "hyper_gates",
+    "Trace", "h", "c", "gates", "deviation", "hyper_h", "hyper_c", "hyper_gates",
     "hyper_deviation", "z", "xh", "hh", "d_xh", "d_hh", "d_z",
 )  # fmt: skip
 _Pass = _struct(
-    "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "c0", "hyper_c0",
+    "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
 _Sampler = _struct(
@@ -323,25 +323,23 @@ class _Run(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         state, w = [_whole(part) for part in rest[:parts]], Weights(*map(_whole, rest[parts:]))
         P, B, H, S = len(x), len(rest[0]), len(w.h), w.hyper_size
-        trace = dict(before=x.new_empty(P, H), h=x.new_empty(P, H), c=x.new_empty(P, H), gates=x.new_empty(P, 4 * H))
-        running = sizes[0]  # those of no step at all end as they began
-        trace["before"][:running] = state[0][:running]
+        trace = dict(h=x.new_empty(P, H), c=x.new_empty(P, H), gates=x.new_empty(P, 4 * H))
+        # those of no step at all end as they began
         last = [part.detach().clone(memory_format=torch.contiguous_format) for part in rest[:parts]]
         read = dict(
             steps=len(sizes), sizes=torch.tensor(sizes, dtype=torch.int64), x=_whole(x), start=_whole(start),
-            mask=_whole(mask), scale=1 / keep, c0=state[parts // 2],
+            mask=_whole(mask), scale=1 / keep, h0=state[0], c0=state[parts // 2],
         )  # fmt: skip
         written = dict(h_last=last[0], c_last=last[parts // 2])
         if w.kind:
             trace["deviation"] = x.new_empty(P, 4)
         if w.scale is not None:
-            for name, width in (("before", S), ("h", S), ("c", S), ("gates", 4 * S), ("deviation", 4)):
+            for name, width in (("h", S), ("c", S), ("gates", 4 * S), ("deviation", 4)):
                 trace[f"hyper_{name}"] = x.new_empty(P, width)
-            trace["hyper_before"][:running] = state[1][:running]
             trace |= dict(
                 z=x.new_empty(P, w.scale[:, :, 0].numel()), xh=x.new_empty(P, 4 * H), hh=x.new_empty(P, 4 * H)
             )
-            read["hyper_c0"] = state[3]
+            read |= dict(hyper_h0=state[1], hyper_c0=state[3])
             written |= dict(hyper_h_last=last[1], hyper_c_last=last[3])
         threads = _threads(w, B)
         structs = _cell(w), _fill(_Pass, read | written), _fill(_Trace, trace)
@@ -370,15 +368,19 @@ class _Run(torch.autograd.Function):
         structs = _cell(w, back=True), _fill(_Pass, read | written), _fill(_Trace, trace)
         room = x.new_empty(B, S)
         _library(x).backward(ctypes.c_long(ctx.threads), *map(ctypes.byref, structs), ctypes.c_void_p(room.data_ptr()))
-        grads = _weight_gradients(w, x, trace, sums.sum(dim=0))
+        del structs, written["d_h"]  # memory for the products that follow
+        for name in ("c", "deviation", "hyper_c", "hyper_deviation"):
+            trace.pop(name, None)
+        grads = _weight_gradients(w, read, trace, sums.sum(dim=0))
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
         start = None if read["start"] is None else d_start
         return None, None, start, None, None, None, *d_state, *of_weights
 
 
-def _weight_gradients(w: Weights, x: Tensor, trace: dict[str, Tensor], sums: Tensor) -> dict[str, Tensor]:
+def _weight_gradients(w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: Tensor) -> dict[str, Tensor]:
     """One product over all rows for each matrix; `sums` holds what the kernels added up on the way."""
-    H, S, before = len(w.h), w.hyper_size, trace["before"].t()
+    H, S, x = len(w.h), w.hyper_size, read["x"]
+    before = _one_step_before(trace["h"], read["h0"], read["sizes"]).t()
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums.split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
@@ -394,11 +396,20 @@ def _weight_gradients(w: Weights, x: Tensor, trace: dict[str, Tensor], sums: Ten
         h=before @ trace["d_hh"],
         hyper_x=x.t() @ d_small,
         hyper_h=before @ d_small,
-        hyper_hyper=trace["hyper_before"].t() @ d_small,
+        hyper_hyper=_one_step_before(trace["hyper_h"], read["hyper_h0"], read["sizes"]).t() @ d_small,
         z=trace["hyper_h"].t() @ d_z,
         b_z=d_z.sum(dim=0),
         scale=torch.stack(d_scale),
     )
+
+
+def _one_step_before(h: Tensor, h0: Tensor, sizes: Tensor) -> Tensor:
+    """For each packed row the h (P, size) that its step started from."""
+    first, others = int(sizes[0]), torch.arange(int(sizes[0]), len(h))
+    before = torch.empty_like(h)
+    before[:first] = h0[:first]
+    torch.index_select(h, 0, others - sizes[:-1].repeat_interleave(sizes[1:]), out=before[first:])
+    return before
 
 
 class _RowTerms(torch.autograd.Function):
