@@ -25,7 +25,7 @@ from sketchrnn.drawing import Drawing
 from sketchrnn.kernels import native
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.training import fast_memory, train_step
+from sketchrnn.training import fast_steps, train_step
 
 Row: TypeAlias = dict[str, Any]
 Result = TypeVar("Result")
@@ -51,7 +51,7 @@ def bench(data: Dataset | None = None, *, device: str = "cpu", batch_size: int =
         Rows. `what` is `peak`, `train`, `sample`, `data`, `memory` or `start`; each has `seconds` (median), and
         what applies of `cell`, `backend`, `batch`, `drawings_per_s`, `gflops`, `fraction_of_peak`, `mib`.
     """
-    with tempfile.TemporaryDirectory() as folder, fast_memory(torch.device(device)):
+    with tempfile.TemporaryDirectory() as folder, fast_steps(torch.device(device)):
         data = data or Dataset(made_up_data(Path(folder)))
         rows = [memory_row(data, device, batch_size)]
         rows += training_rows(data, device, batch_size)
@@ -210,7 +210,7 @@ def _alone(data: Dataset, device: str, batch_size: int, steps: int) -> tuple[flo
 def _train_alone(folder: Path, device: str, batch_size: int, steps: int) -> float:
     before = _most_memory()
     trainer = Trainer(Dataset(folder), "lstm", "", device, batch_size)
-    with fast_memory(torch.device(device)):
+    with fast_steps(torch.device(device)):
         trainer.steps(steps)
     return _most_memory() - before
 

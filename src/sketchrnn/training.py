@@ -6,7 +6,6 @@ bit for bit as if it had never stopped, and nothing about random numbers has to 
 
 from __future__ import annotations
 
-import ctypes
 import math
 import signal
 import sys
@@ -27,6 +26,7 @@ from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
+from sketchrnn.kernels import native
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 from sketchrnn.model.network import SketchRNN
@@ -34,7 +34,6 @@ from sketchrnn.run_folder import RunFolder, spread
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl; each is the mean over them
 MAX_ROLLBACKS = 10
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 @dataclass
@@ -99,7 +98,7 @@ def train(
         _stop_on_signal() as stop,
         _bar(run, progress) as bar,
         _event_writer(folder.path, tensorboard) as run.events,
-        fast_memory(run.device),
+        fast_steps(run.device),
     ):
         run.loop(stop, bar)
     if stop.is_set():
@@ -461,41 +460,17 @@ def _told_not_raised() -> Iterator[None]:
 
 
 @contextmanager
-def fast_memory(device: torch.device) -> Iterator[None]:
-    """What training on the CPU sets for the whole process, and sets back."""
-    with _fast_denormals(device), _kept_memory(device):
-        yield
+def fast_steps(device: torch.device) -> Iterator[None]:
+    """What training sets for the whole process, and sets back.
 
-
-@contextmanager
-def _fast_denormals(device: torch.device) -> Iterator[None]:
-    """On the CPU, gradients fade into denormal numbers, which are a hundred times slower: they count as 0 here."""
+    On the CPU, gradients fade into denormal numbers, which are a hundred times slower: they count as 0 here.
+    """
     torch.set_flush_denormal(device.type == "cpu")
     try:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-@contextmanager
-def _kept_memory(device: torch.device) -> Iterator[None]:
-    """Lets the process keep memory that was freed, where its C library is GNU's.
-
-    A step takes some hundred megabytes and gives them back. As fresh pages from the system they cost a quarter of it.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" and device.type == "cpu" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        yield
-        return
-    libc.mallopt(_M_ARENA_MAX, 1)  # the thread of the backward pass has an arena of its own else, which cannot keep
-    libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-    libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
-    try:
-        yield
-    finally:
-        libc.mallopt(_M_MMAP_THRESHOLD, 128 << 10)
-        libc.mallopt(_M_TRIM_THRESHOLD, 128 << 10)
-        libc.malloc_trim(0)
+        native.give_back_memory()
 
 
 def _measure(config: TrainConfig) -> tuple[object, ...]:

@@ -19,7 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from threading import Lock
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ SOURCE = Path(__file__).with_name("native.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
+MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way back of a HyperLSTM
 KINDS = ("lstm", "layer_norm", "hyper")
 
 
@@ -309,6 +311,51 @@ def run(
     return outputs, tuple(last)
 
 
+def _trace_widths(w: Weights) -> dict[str, int]:
+    """Columns of each member of the struct Trace but h."""
+    H, S = len(w.h), w.hyper_size
+    widths = dict(c=H, gates=4 * H)
+    if w.kind:
+        widths["deviation"] = 4
+    if w.scale is not None:
+        widths |= dict(hyper_h=S, hyper_c=S, hyper_gates=4 * S, hyper_deviation=4)
+        widths |= dict(z=w.scale.shape[0] * w.scale.shape[1], xh=4 * H, hh=4 * H)
+    return widths
+
+
+class _Room:
+    """Memory for what a pass keeps; it is kept in turn, for the next pass, when nothing holds the room any more.
+
+    Fresh pages from the system for some hundred megabytes cost a quarter of a training step.
+    """
+
+    spare: ClassVar[list[Tensor]] = []
+    lock: ClassVar[Lock] = Lock()
+
+    def __init__(self, rows: int, widths: dict[str, int], like: Tensor) -> None:
+        numbers = rows * sum(widths.values())
+        with self.lock:
+            fitting = [b for b in self.spare if b.dtype == like.dtype and b.numel() >= numbers]
+            given_up = min(fitting, key=Tensor.numel) if fitting else max(self.spare, key=Tensor.numel, default=None)
+            self.spare[:] = [b for b in self.spare if b is not given_up]
+        if not fitting:
+            given_up = None  # freed before the larger one is made
+        self.buffer = like.new_empty(numbers) if given_up is None else given_up
+        cuts = self.buffer[:numbers].split([rows * width for width in widths.values()])
+        self.parts = {name: cut.view(rows, -1) for (name, cut) in zip(widths, cuts, strict=True)}
+
+    def __del__(self) -> None:
+        with self.lock:
+            self.spare.append(self.buffer)
+            self.spare[:] = sorted(self.spare, key=Tensor.numel)[-MOST_SPARE:]
+
+
+def give_back_memory() -> None:
+    """Frees what is kept for the next pass."""
+    with _Room.lock:
+        _Room.spare.clear()
+
+
 class _Run(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -322,8 +369,8 @@ class _Run(torch.autograd.Function):
         *rest: Any,
     ) -> tuple[Tensor, ...]:
         state, w = [_whole(part) for part in rest[:parts]], Weights(*map(_whole, rest[parts:]))
-        P, B, H, S = len(x), len(rest[0]), len(w.h), w.hyper_size
-        trace = dict(h=x.new_empty(P, H), c=x.new_empty(P, H), gates=x.new_empty(P, 4 * H))
+        B, room = len(rest[0]), _Room(len(x), _trace_widths(w), x)
+        h = x.new_empty(len(x), len(w.h))  # not in the room: it is returned
         # those of no step at all end as they began
         last = [part.detach().clone(memory_format=torch.contiguous_format) for part in rest[:parts]]
         read = dict(
@@ -331,29 +378,23 @@ class _Run(torch.autograd.Function):
             mask=_whole(mask), scale=1 / keep, h0=state[0], c0=state[parts // 2],
         )  # fmt: skip
         written = dict(h_last=last[0], c_last=last[parts // 2])
-        if w.kind:
-            trace["deviation"] = x.new_empty(P, 4)
-        if w.scale is not None:
-            for name, width in (("h", S), ("c", S), ("gates", 4 * S), ("deviation", 4)):
-                trace[f"hyper_{name}"] = x.new_empty(P, width)
-            trace |= dict(
-                z=x.new_empty(P, w.scale[:, :, 0].numel()), xh=x.new_empty(P, 4 * H), hh=x.new_empty(P, 4 * H)
-            )
+        if parts == 4:
             read |= dict(hyper_h0=state[1], hyper_c0=state[3])
             written |= dict(hyper_h_last=last[1], hyper_c_last=last[3])
         threads = _threads(w, B)
-        structs = _cell(w), _fill(_Pass, read | written), _fill(_Trace, trace)
+        structs = _cell(w), _fill(_Pass, read | written), _fill(_Trace, room.parts | dict(h=h))
         _library(x).forward(ctypes.c_long(threads), *map(ctypes.byref, structs))
-        # not the tensor that is returned: it holds this context, and neither would ever be freed
-        ctx.trace = trace | dict(h=trace["h"].detach())
+        # not h itself: it will hold this context, and neither would ever be freed
+        ctx.room, ctx.h = room, h.detach()
         ctx.read, ctx.weights, ctx.threads, ctx.shapes = read, w, threads, [part.shape for part in last]
-        return trace["h"], *last
+        return h, *last
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_h: Tensor | None, *d_last: Tensor | None) -> tuple[Any, ...]:
-        w, trace, read, parts = ctx.weights, ctx.trace, ctx.read, len(d_last)
-        del ctx.trace  # used up
+        w, room, read, parts = ctx.weights, ctx.room, ctx.read, len(d_last)
+        trace = room.parts | dict(h=ctx.h)
+        del ctx.room, ctx.h  # used up
         x, H, S, B = read["x"], len(w.h), w.hyper_size, ctx.shapes[0][0]
         d_state = [
             x.new_zeros(shape) if d is None else d.clone(memory_format=torch.contiguous_format)
@@ -364,13 +405,11 @@ class _Run(torch.autograd.Function):
         written = dict(h_last=d_state[0], c_last=d_state[parts // 2], d_h=_whole(d_h), d_start=d_start, sums=sums)
         if S:
             written |= dict(hyper_h_last=d_state[1], hyper_c_last=d_state[3])
-            trace |= {f"d_{name}": torch.empty_like(trace[name]) for name in ("xh", "hh", "z")}
+            more = _Room(len(x), {f"d_{name}": trace[name].shape[1] for name in ("xh", "hh", "z")}, x)
+            trace |= more.parts
         structs = _cell(w, back=True), _fill(_Pass, read | written), _fill(_Trace, trace)
         room = x.new_empty(B, S)
         _library(x).backward(ctypes.c_long(ctx.threads), *map(ctypes.byref, structs), ctypes.c_void_p(room.data_ptr()))
-        del structs, written["d_h"]  # memory for the products that follow
-        for name in ("c", "deviation", "hyper_c", "hyper_deviation"):
-            trace.pop(name, None)
         grads = _weight_gradients(w, read, trace, sums.sum(dim=0))
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
         start = None if read["start"] is None else d_start
@@ -380,12 +419,13 @@ class _Run(torch.autograd.Function):
 def _weight_gradients(w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: Tensor) -> dict[str, Tensor]:
     """One product over all rows for each matrix; `sums` holds what the kernels added up on the way."""
     H, S, x = len(w.h), w.hyper_size, read["x"]
-    before = _one_step_before(trace["h"], read["h0"], read["sizes"]).t()
+    before = _one_step_before(trace["h"], read["h0"], read["sizes"], out=trace["c"]).t()
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums.split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
     if w.scale is None:
         return grads | dict(x=x.t() @ trace["gates"], h=before @ trace["gates"])
+    hyper_before = _one_step_before(trace["hyper_h"], read["hyper_h0"], read["sizes"], out=trace["hyper_c"])
     E, d_small, d_z = w.scale.shape[1], trace["hyper_gates"], trace["d_z"]
     d_scale = [
         trace["z"][:, k * E : (k + 1) * E].t() @ source[:, gate * H : (gate + 1) * H]
@@ -396,20 +436,19 @@ def _weight_gradients(w: Weights, read: dict[str, Any], trace: dict[str, Tensor]
         h=before @ trace["d_hh"],
         hyper_x=x.t() @ d_small,
         hyper_h=before @ d_small,
-        hyper_hyper=_one_step_before(trace["hyper_h"], read["hyper_h0"], read["sizes"]).t() @ d_small,
+        hyper_hyper=hyper_before.t() @ d_small,
         z=trace["hyper_h"].t() @ d_z,
         b_z=d_z.sum(dim=0),
         scale=torch.stack(d_scale),
     )
 
 
-def _one_step_before(h: Tensor, h0: Tensor, sizes: Tensor) -> Tensor:
-    """For each packed row the h (P, size) that its step started from."""
-    first, others = int(sizes[0]), torch.arange(int(sizes[0]), len(h))
-    before = torch.empty_like(h)
-    before[:first] = h0[:first]
-    torch.index_select(h, 0, others - sizes[:-1].repeat_interleave(sizes[1:]), out=before[first:])
-    return before
+def _one_step_before(h: Tensor, h0: Tensor, sizes: Tensor, out: Tensor) -> Tensor:
+    """For each packed row the h (P, size) that its step started from; `out` takes them."""
+    first = int(sizes[0])
+    out[:first] = h0[:first]
+    torch.index_select(h, 0, torch.arange(first, len(h)) - sizes[:-1].repeat_interleave(sizes[1:]), out=out[first:])
+    return out
 
 
 class _RowTerms(torch.autograd.Function):
