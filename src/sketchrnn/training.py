@@ -94,6 +94,8 @@ def train(
     """
     folder = RunFolder(out)
     run = _Run(data, folder, model, config, resume, init, device)
+    if progress:
+        print(native.describe(run.device), file=sys.stderr)
     with (
         _stop_on_signal() as stop,
         _bar(run, progress) as bar,

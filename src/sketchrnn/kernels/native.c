@@ -42,19 +42,19 @@ enum { VECTOR = 16, MR = 6 };
 #endif
 enum { LANES = VECTOR / sizeof(real), NR = 2 * LANES };
 enum { KC = 256 };       /* rows of a panel that stay in the first-level cache */
-enum { GROUP = 4 * MR }; /* rows that go by one panel together */
+enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
 
 typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
 
-/* C (m, NR) += A B: A packed as (k, m), B a panel. */
+/* C (m, NR) = from + A B: A packed as (k, m), B a panel, `from` NULL for zeros. */
 #define TILE(m)                                                                                                        \
-    static void tile_##m(long k, const real *a, const real *b, real *c, long ldc)                                      \
+    static void tile_##m(long k, const real *a, const real *b, const real *from, long ldf, real *c, long ldc)          \
     {                                                                                                                  \
         vec sum[m][2];                                                                                                 \
         _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
         {                                                                                                              \
-            sum[r][0] = *(const vec *)(c + r * ldc);                                                                   \
-            sum[r][1] = *(const vec *)(c + r * ldc + LANES);                                                           \
+            sum[r][0] = from ? *(const vec *)(from + r * ldf) : (vec){0};                                              \
+            sum[r][1] = from ? *(const vec *)(from + r * ldf + LANES) : (vec){0};                                      \
         }                                                                                                              \
         for (; k > 0; k--, a += m, b += NR) {                                                                          \
             vec left = *(const vec *)b, right = *(const vec *)(b + LANES);                                             \
@@ -75,7 +75,7 @@ TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #endif
 
-typedef void Tile(long, const real *, const real *, real *, long);
+typedef void Tile(long, const real *, const real *, const real *, long, real *, long);
 static Tile *const TILES[MR + 1] = {
     0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -86,19 +86,33 @@ static Tile *const TILES[MR + 1] = {
 /* Columns of a panel that are there: all but in the last. */
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
-/* C (rows, N) += A (rows, K) B, of the panels [first, last). `scratch` holds GROUP K numbers. */
-static void multiply(long rows, long K, long N, const real *A, long lda, const real *B, real *C, long ldc, long first,
-                     long last, real *scratch)
+/* The same with a panel of which so many columns are there. */
+static void tile(long m, long k, const real *a, const real *b, const real *from, long ldf, real *c, long ldc,
+                 int columns)
 {
-    for (long top = 0; top < rows; top += GROUP) {
-        long group = rows - top < GROUP ? rows - top : GROUP;
-        long tiles = (group + MR - 1) / MR;
-        for (long tile = 0, row = 0; tile < tiles; tile++) { /* A as (K, m) for each tile */
-            long m = group * (tile + 1) / tiles - row;
+    if (columns == NR) {
+        TILES[m](k, a, b, from, ldf, c, ldc);
+        return;
+    }
+    real edge[MR * NR] = {0};
+    for (long r = 0; r < m && from; r++) memcpy(edge + r * NR, from + r * ldf, columns * sizeof(real));
+    TILES[m](k, a, b, from ? edge : 0, NR, edge, NR);
+    for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
+}
+
+/* C (rows, N) = from + A (rows, K) B, of the panels [first, last). `scratch` holds GROUP K numbers. */
+static void multiply(long rows, long K, long N, const real *A, long lda, const real *B, const real *from, long ldf,
+                     real *C, long ldc, long first, long last, real *scratch)
+{
+    long groups = (rows + GROUP - 1) / GROUP;
+    for (long g = 0, top = 0; g < groups; g++) {
+        long group = rows * (g + 1) / groups - top, tiles = (group + MR - 1) / MR;
+        for (long i = 0, row = 0; i < tiles; i++) { /* A as (K, m) for each tile */
+            long m = group * (i + 1) / tiles - row;
             real *packed = scratch + row * K;
             for (long r = 0; r < m; r++) {
-                const real *from = A + (top + row + r) * lda;
-                for (long k = 0; k < K; k++) packed[k * m + r] = from[k];
+                const real *a = A + (top + row + r) * lda;
+                for (long k = 0; k < K; k++) packed[k * m + r] = a[k];
             }
             row += m;
         }
@@ -106,23 +120,16 @@ static void multiply(long rows, long K, long N, const real *A, long lda, const r
             long depth = K - k < KC ? K - k : KC;
             for (long panel = first; panel < last; panel++) {
                 const real *b = B + (panel * K + k) * NR;
-                int columns = width(panel, N);
-                for (long tile = 0, row = 0; tile < tiles; tile++) {
-                    long m = group * (tile + 1) / tiles - row;
-                    const real *a = scratch + row * K + k * m;
+                for (long i = 0, row = 0; i < tiles; i++) {
+                    long m = group * (i + 1) / tiles - row;
                     real *c = C + (top + row) * ldc + panel * NR;
-                    if (columns == NR) {
-                        TILES[m](depth, a, b, c, ldc);
-                    } else {
-                        real edge[MR * NR];
-                        for (long r = 0; r < m; r++) memcpy(edge + r * NR, c + r * ldc, columns * sizeof(real));
-                        TILES[m](depth, a, b, edge, NR);
-                        for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
-                    }
+                    const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
+                    tile(m, depth, scratch + row * K + k * m, b, k ? c : start, k ? ldc : ldf, c, ldc, width(panel, N));
                     row += m;
                 }
             }
         }
+        top += group;
     }
 }
 
@@ -244,19 +251,17 @@ static void products(const Team *team, long n, long N, real *C, long ldc, const 
     long panels = (N + NR - 1) / NR, rows = by_rows(team, n);
     long top = rows ? first_of(team, n) : 0, bottom = rows ? last_of(team, n) : n;
     long first = rows ? 0 : first_of(team, panels), last = rows ? panels : last_of(team, panels);
-    long left = first * NR, right = last * NR < N ? last * NR : N;
-    for (long r = top; r < bottom && left < right; r++) {
-        real *c = C + r * ldc + left;
-        if (start) {
-            memcpy(c, start + (who ? who[r] : r) * ld_start + left, (right - left) * sizeof(real));
-        } else {
-            memset(c, 0, (right - left) * sizeof(real));
-        }
+    if (who) { /* gathered first: a tile wants rows at one distance */
+        long left = first * NR, right = last * NR < N ? last * NR : N;
+        for (long r = top; r < bottom && left < right && start; r++)
+            memcpy(C + r * ldc + left, start + who[r] * ld_start + left, (right - left) * sizeof(real));
+        if (start) start = C, ld_start = ldc;
     }
     for (int i = 0; i < count; i++) {
         const Part *p = parts + i;
-        multiply(bottom - top, p->K, N, p->A + top * p->lda, p->lda, p->B, C + top * ldc, ldc, first, last,
-                 team->scratch);
+        const real *from = i ? C + top * ldc : start ? start + top * ld_start : 0;
+        multiply(bottom - top, p->K, N, p->A + top * p->lda, p->lda, p->B, from, i ? ldc : ld_start, C + top * ldc, ldc,
+                 first, last, team->scratch);
     }
     if (!rows) wait_for_all(team);
 }
@@ -476,9 +481,8 @@ static real *room_of(const Cell *cell, const Team *team) { return team->scratch 
 static void scales(const Cell *cell, const Team *team, long rows, const real *z, int count, real *out)
 {
     long H = cell->size, E = cell->embedding;
-    for (long r = 0; r < rows; r++) memset(out + r * 12 * H, 0, count * H * sizeof(real));
     for (int k = 0; k < count; k++)
-        multiply(rows, E, H, z + k * E, 12 * E, cell->scale + k * cell->scale_stride, out + k * H, 12 * H, 0,
+        multiply(rows, E, H, z + k * E, 12 * E, cell->scale + k * cell->scale_stride, 0, 0, out + k * H, 12 * H, 0,
                  (H + NR - 1) / NR, team->scratch);
 }
 
@@ -634,10 +638,9 @@ static void scales_backward(const Cell *cell, const Team *team, const Trace *row
             hh[u] *= d;
         }
     }
-    for (long r = top; r < top + rows; r++) memset(row->d_z + r * 12 * E, 0, 12 * E * sizeof(real));
     for (int k = 0; k < 12; k++) {
         const real *from = (k < 4 ? row->xh : k < 8 ? row->hh : row->gates) + top * 4 * H + k % 4 * H;
-        multiply(rows, H, E, from, 4 * H, cell->scale_back + k * cell->scale_back_stride,
+        multiply(rows, H, E, from, 4 * H, cell->scale_back + k * cell->scale_back_stride, 0, 0,
                  row->d_z + top * 12 * E + k * E, 12 * E, 0, (E + NR - 1) / NR, team->scratch);
     }
 }
@@ -712,6 +715,60 @@ void backward(long threads, const Cell *cell, const Pass *pass, const Trace *tra
             Step step = step_at(cell, pass, trace, t, row);
             step_backward(cell, &team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0, d_hyper);
             wait_for_all(&team);
+        }
+        free(team.scratch);
+    }
+}
+
+/* ---- Gradients of weights --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const real *rows, *first;  /* row p is row from[p] of `rows`, or where that is negative row -1 - from[p] of `first` */
+    const int64_t *from;       /* NULL for row p itself */
+    long width;
+} Inputs;
+
+/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together, D's rows `ldd` apart. */
+void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, long ldd, real *out)
+{
+    long M = 0, panels = (N + NR - 1) / NR;
+    for (long i = 0; i < count; i++) M += inputs[i].width;
+    long tiles = (M + MR - 1) / MR;
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(KC * (2 * M + NR));
+        real *stack = team.scratch, *packed = stack + KC * M, *panel = packed + KC * M;
+        long begin = first_of(&team, panels), end = last_of(&team, panels);
+        for (long top = 0; top < P && begin < end; top += KC) {
+            long depth = P - top < KC ? P - top : KC;
+            for (long k = 0; k < depth; k++) {
+                real *to = stack + k * M;
+                for (long i = 0; i < count; to += inputs[i].width, i++) {
+                    const Inputs *in = inputs + i;
+                    int64_t from = in->from ? in->from[top + k] : top + k;
+                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width,
+                           in->width * sizeof(real));
+                }
+            }
+            for (long i = 0, row = 0; i < tiles; i++) {
+                long m = M * (i + 1) / tiles - row;
+                for (long k = 0; k < depth; k++)
+                    memcpy(packed + row * depth + k * m, stack + k * M + row, m * sizeof(real));
+                row += m;
+            }
+            for (long p = begin; p < end; p++) {
+                int columns = width(p, N);
+                for (long k = 0; k < depth; k++) {
+                    memcpy(panel + k * NR, D + (top + k) * ldd + p * NR, columns * sizeof(real));
+                    memset(panel + k * NR + columns, 0, (NR - columns) * sizeof(real));
+                }
+                for (long i = 0, row = 0; i < tiles; i++) {
+                    long m = M * (i + 1) / tiles - row;
+                    real *c = out + row * N + p * NR;
+                    tile(m, depth, packed + row * depth, panel, top ? c : 0, N, c, N, columns);
+                    row += m;
+                }
+            }
         }
         free(team.scratch);
     }

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, NamedTuple
@@ -59,7 +59,8 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
     except (OSError, subprocess.SubprocessError) as error:
         detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         return Kernels(None, f"{shlex.join(compiler)} could not compile the native kernels: {' '.join(detail[-1:])}")
-    library.forward.restype = library.backward.restype = library.pack.restype = library.row_terms.restype = None
+    for function in (library.pack, library.forward, library.backward, library.weight_gradient, library.row_terms):
+        function.restype = None
     return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
 
 
@@ -167,6 +168,7 @@ _Pass = _struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
+_Inputs = _struct("Inputs", "rows", "first", "from", "width:n")
 _Sampler = _struct(
     "Sampler", "n:n", "longest:n", "given:n", "mixtures:n", "temperature:x", "points", "token", "y", "b_y", "start",
     "uniform", "normal", "h", "c", "hyper_h", "hyper_c", "rows", "lengths",
@@ -410,45 +412,62 @@ class _Run(torch.autograd.Function):
         structs = _cell(w, back=True), _fill(_Pass, read | written), _fill(_Trace, trace)
         room = x.new_empty(B, S)
         _library(x).backward(ctypes.c_long(ctx.threads), *map(ctypes.byref, structs), ctypes.c_void_p(room.data_ptr()))
-        grads = _weight_gradients(w, read, trace, sums.sum(dim=0))
+        grads = _weight_gradients(w, read, trace, sums.sum(dim=0), ctx.threads)
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
         start = None if read["start"] is None else d_start
         return None, None, start, None, None, None, *d_state, *of_weights
 
 
-def _weight_gradients(w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: Tensor) -> dict[str, Tensor]:
+def _weight_gradients(
+    w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: Tensor, threads: int
+) -> dict[str, Tensor]:
     """One product over all rows for each matrix; `sums` holds what the kernels added up on the way."""
-    H, S, x = len(w.h), w.hyper_size, read["x"]
-    before = _one_step_before(trace["h"], read["h0"], read["sizes"], out=trace["c"]).t()
+    H, S, x, sizes = len(w.h), w.hyper_size, read["x"], read["sizes"]
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums.split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
+    # the row that each row's step started from: of the step before, or of the state before the first
+    first = int(sizes[0])
+    others = torch.arange(first, len(x)) - sizes[:-1].repeat_interleave(sizes[1:])
+    start = torch.cat([-1 - torch.arange(first), others])
+    before = (trace["h"], read["h0"], start)
+
+    gradient = partial(_gradient, threads)
     if w.scale is None:
-        return grads | dict(x=x.t() @ trace["gates"], h=before @ trace["gates"])
-    hyper_before = _one_step_before(trace["hyper_h"], read["hyper_h0"], read["sizes"], out=trace["hyper_c"])
-    E, d_small, d_z = w.scale.shape[1], trace["hyper_gates"], trace["d_z"]
+        d_x, d_h = gradient(trace["gates"], (x, None, None), before)
+        return grads | dict(x=d_x, h=d_h)
+    E, d_small, d_z, z = w.scale.shape[1], trace["hyper_gates"], trace["d_z"], trace["z"]
+    d_hyper_x, d_hyper_h, d_hyper = gradient(
+        d_small, (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
+    )
     d_scale = [
-        trace["z"][:, k * E : (k + 1) * E].t() @ source[:, gate * H : (gate + 1) * H]
+        z[:, k * E : (k + 1) * E].t() @ source[:, gate * H : (gate + 1) * H]
         for k, (source, gate) in enumerate((trace[name], gate) for name in ("xh", "hh", "gates") for gate in range(4))
     ]
     return grads | dict(
-        x=x.t() @ trace["d_xh"],
-        h=before @ trace["d_hh"],
-        hyper_x=x.t() @ d_small,
-        hyper_h=before @ d_small,
-        hyper_hyper=hyper_before.t() @ d_small,
-        z=trace["hyper_h"].t() @ d_z,
+        x=gradient(trace["d_xh"], (x, None, None))[0],
+        h=gradient(trace["d_hh"], before)[0],
+        hyper_x=d_hyper_x,
+        hyper_h=d_hyper_h,
+        hyper_hyper=d_hyper,
+        z=gradient(d_z, (trace["hyper_h"], None, None))[0],
         b_z=d_z.sum(dim=0),
         scale=torch.stack(d_scale),
     )
 
 
-def _one_step_before(h: Tensor, h0: Tensor, sizes: Tensor, out: Tensor) -> Tensor:
-    """For each packed row the h (P, size) that its step started from; `out` takes them."""
-    first = int(sizes[0])
-    out[:first] = h0[:first]
-    torch.index_select(h, 0, torch.arange(first, len(h)) - sizes[:-1].repeat_interleave(sizes[1:]), out=out[first:])
-    return out
+def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor, ...]:
+    """The gradients A^T d of the weights of each input A: `rows`, `first` and `from` of the struct Inputs."""
+    members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
+    widths = [rows.shape[1] for rows, _, _ in inputs]
+    out = d.new_empty(sum(widths), d.shape[1])
+    structs = (_Inputs * len(inputs))(*(_fill(_Inputs, member) for member in members))
+    _library(d).weight_gradient(
+        ctypes.c_long(threads), ctypes.c_long(len(d)), ctypes.c_long(len(inputs)), structs,
+        ctypes.c_long(d.shape[1]), ctypes.c_void_p(d.data_ptr()), ctypes.c_long(d.stride(0)),
+        ctypes.c_void_p(out.data_ptr()),
+    )  # fmt: skip
+    return out.split(widths)
 
 
 class _RowTerms(torch.autograd.Function):

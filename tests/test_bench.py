@@ -1,0 +1,69 @@
+import json
+
+import pytest
+import torch
+from conftest import SMALL
+from torch.utils.flop_counter import FlopCounterMode
+
+from sketchrnn import Dataset, bench, cli
+from sketchrnn.config import ModelConfig, TrainConfig
+from sketchrnn.data.batches import Batches
+from sketchrnn.model.network import SketchRNN
+from sketchrnn.training import loss_of
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_useful_work_is_what_torch_counts(cell, conditional, wave_data, monkeypatch):
+    """The products of a step, but for those with the five numbers of a point and those done once a drawing."""
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
+    data = Dataset(wave_data)
+    config = ModelConfig(
+        encoder_size=64, decoder_size=128, decoder_cell=cell, z_size=4, num_mixtures=5, conditional=conditional
+    )
+    model = SketchRNN(config, data.info)
+    batch = Batches(data.train, scale_factor=data.info.scale_factor, batch_size=40).batch(0)
+    with FlopCounterMode(display=False) as counter:
+        loss_of(model, batch, TrainConfig(pen_padding=False), 0, torch.Generator().manual_seed(0))[0].backward()
+    counted = counter.get_total_flops()
+    assert 0.85 * counted < bench.training_flops(config, batch) < counted
+
+
+def test_made_up_drawings_are_as_long_as_cats(tmp_path):
+    info = Dataset(bench.made_up_data(tmp_path, drawings=1000)).summary()
+    assert abs(info["mean_length"] - bench.MEAN_POINTS) < 2
+    assert info["max_length"] <= 171
+
+
+def test_drawings_of_a_benchmark_are_as_long_as_they_should_be(monkeypatch):
+    monkeypatch.setattr(bench, "ModelConfig", lambda **cells: SMALL)
+    assert bench.sampling_row("lstm", 1, "cpu")["mean_points"] == bench.LONGEST
+    assert abs(bench.sampling_row("lstm", 500, "cpu")["mean_points"] - bench.MEAN_POINTS) < 4
+
+
+def test_bench_prints_its_rows(wave_data, monkeypatch, capsys):
+    """The whole of it once, at the reference's sizes but with few steps: every row, with figures that fit together."""
+    monkeypatch.setattr(bench, "CELLS", ("lstm",))
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(bench, "STEPS", 1)
+    monkeypatch.setattr(bench, "SAMPLE_SIZES", (1, 20))
+    assert cli.main(["bench", "--data", str(wave_data), "--batch-size", "20", "--device", "cpu", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["what"] for row in rows} == {"peak", "train", "sample", "data", "memory", "start"}
+    (peak,) = (row for row in rows if row["what"] == "peak")
+    for row in rows:
+        assert row["seconds"] >= 0
+        if row["what"] == "train":
+            assert row["batch"] == 20
+            assert 0 < row["fraction_of_peak"] == pytest.approx(row["gflops"] / peak["gflops"])
+            assert row["drawings_per_s"] > 0
+        if row["what"] == "memory":
+            assert 10 < row["mib"] < 2000
+    assert cli.main(["bench", "--data", str(wave_data), "--batch-size", "20", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert "of peak" in shown
+    assert "GFLOP/s" in shown
+
+
+def test_a_dataset_that_is_none_is_told(tmp_path, capsys):
+    assert cli.main(["bench", "--data", str(tmp_path), "--device", "cpu"]) == 1
+    assert "is not a dataset" in capsys.readouterr().err
