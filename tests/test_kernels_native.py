@@ -2,6 +2,7 @@
 
 import ast
 import os
+import platform
 import stat
 import subprocess
 import sys
@@ -204,6 +205,18 @@ def test_without_a_compiler_everything_runs_in_plain_torch(tmp_path):
         line, compiled = backend_in(tmp_path)
         assert line.startswith("C kernels")
         np.testing.assert_allclose(plain, compiled, rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("flags", ["-mno-avx512f", "-mno-avx"])
+def test_on_older_processors(flags, tmp_path):
+    """Their vectors are shorter and their tiles smaller."""
+    if platform.machine() != "x86_64":
+        pytest.skip("these are flags of x86-64")
+    line, older = backend_in(tmp_path, CC=f"cc {flags}")
+    assert line.startswith("C kernels")
+    _, plain = backend_in(tmp_path, SKETCHRNN_BACKEND="plain")
+    np.testing.assert_allclose(plain, older, rtol=1e-4, atol=1e-4)
 
 
 @needs_compiler

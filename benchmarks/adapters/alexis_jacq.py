@@ -1,4 +1,4 @@
-"""alexis-jacq/Pytorch-Sketch-RNN, mended so far that it runs: a bracket, names that torch no longer has, its printing."""
+"""alexis-jacq/Pytorch-Sketch-RNN, mended so far that it runs: a bracket, names torch has no more, its printing."""
 
 import numpy as np
 import torch
