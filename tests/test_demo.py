@@ -6,9 +6,9 @@ import pytest
 
 import sketchrnn
 from sketchrnn.cli import main
-from sketchrnn.demo import demo
+from sketchrnn.demo import STEPS_A_MINUTE, demo
 
-TWO_STEPS = 2 / 800  # minutes
+TWO_STEPS = 2 / STEPS_A_MINUTE  # minutes
 
 
 @pytest.fixture

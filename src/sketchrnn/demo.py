@@ -22,7 +22,7 @@ from sketchrnn.training import train
 
 MAX_STROKES = 9  # characters of more take longer to learn than a demo may last
 EPSILON = 4.0  # how far a simplified stroke may be from the written one, of 255: two or three points a stroke
-STEPS_A_MINUTE = 800  # on two cores; a fixed number, so that the same seed gives the same page everywhere
+STEPS_A_MINUTE = 1500  # on two cores; a fixed number, so that the same seed gives the same page everywhere
 
 MODEL = ModelConfig(encoder_size=128, decoder_cell="layer_norm", decoder_size=256, z_size=16, num_mixtures=10)
 

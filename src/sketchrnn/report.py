@@ -338,7 +338,7 @@ figure{margin:0}
 figcaption{color:var(--muted);font-size:.8rem;line-height:1.4;overflow-wrap:anywhere}
 .figures{display:flex;flex-wrap:wrap;gap:1px;margin:36px 0 0;
  background:var(--line);border:1px solid var(--line);border-radius:12px;overflow:hidden}
-.figures div{flex:1 1 140px;padding:18px 20px;background:var(--paper)}
+.figures div{flex:1 1 165px;padding:18px 20px;background:var(--paper)}
 dt{color:var(--muted);font-size:.85rem}
 dd{margin:2px 0 0;font-size:1.7rem;font-weight:600;letter-spacing:-.02em;line-height:1.25;
  font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
