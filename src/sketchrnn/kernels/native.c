@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -209,19 +208,31 @@ static inline real sigmoid(real x) { return 1 / (1 + exp_(-x)); }
 typedef struct {
     long me, all;
     real *scratch;
+    unsigned floats; /* how this thread treated denormal numbers before */
 } Team;
 
-static Team enter(long numbers)
+/* A thread joins with its own part of `scratch`, which holds `each` numbers for every thread. */
+static Team enter(real *scratch, long each)
 {
-    Team team = {0, 1, 0};
+    Team team = {0, 1, scratch, 0};
 #ifdef _OPENMP
     team.me = omp_get_thread_num(), team.all = omp_get_num_threads();
 #endif
+    team.scratch += team.me * each;
 #if defined(__SSE__)
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* denormal numbers count as 0: they are a hundred times slower */
+    team.floats = _mm_getcsr();
+    _mm_setcsr(team.floats | 0x8040); /* denormal numbers count as 0: they are a hundred times slower */
 #endif
-    team.scratch = malloc(numbers * sizeof(real));
     return team;
+}
+
+static void leave(const Team *team)
+{
+#if defined(__SSE__)
+    _mm_setcsr(team->floats);
+#else
+    (void)team;
+#endif
 }
 
 static inline long first_of(const Team *team, long n) { return n * team->me / team->all; }
@@ -468,8 +479,8 @@ static long widest(const Cell *cell)
     return k > cell->inputs ? k : cell->inputs;
 }
 
-/* Numbers that a thread needs beside: the packed rows of `multiply`, then what `room_of` finds. */
-static long scratch_of(const Cell *cell)
+/* Numbers of scratch that a thread needs: the packed rows of `multiply`, then what `room_of` finds. */
+long scratch_numbers(const Cell *cell)
 {
     long most = cell->size > cell->hyper_size ? cell->size : cell->hyper_size;
     return GROUP * widest(cell) + 6 * most + MR * 12 * cell->size;
@@ -594,11 +605,11 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
 
 static void copy(real *to, const real *from, long n) { memcpy(to, from, n * sizeof(real)); }
 
-void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trace)
+void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *scratch)
 {
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch_of(cell));
+        Team team = enter(scratch, scratch_numbers(cell));
         long H = cell->size, S = cell->hyper_size;
         for (long t = 0, row = 0; t < pass->steps; row += pass->sizes[t], t++) {
             Step step = step_at(cell, pass, trace, t, row);
@@ -614,7 +625,7 @@ void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trac
             }
             wait_for_all(&team);
         }
-        free(team.scratch);
+        leave(&team);
     }
 }
 
@@ -703,11 +714,11 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
 }
 
 /* The way back. `d_hyper` (B, hyper_size) is room. */
-void backward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *d_hyper)
+void backward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *scratch, real *d_hyper)
 {
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch_of(cell));
+        Team team = enter(scratch, scratch_numbers(cell));
         long row = 0;
         for (long t = 0; t < pass->steps; t++) row += pass->sizes[t];
         for (long t = pass->steps - 1; t >= 0; t--) {
@@ -716,7 +727,7 @@ void backward(long threads, const Cell *cell, const Pass *pass, const Trace *tra
             step_backward(cell, &team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0, d_hyper);
             wait_for_all(&team);
         }
-        free(team.scratch);
+        leave(&team);
     }
 }
 
@@ -728,15 +739,19 @@ typedef struct {
     long width;
 } Inputs;
 
-/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together, D's rows `ldd` apart. */
-void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, long ldd, real *out)
+long gradient_numbers(long M) { return KC * (2 * M + NR); }
+
+/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together, D's rows `ldd` apart.
+   `scratch` holds gradient_numbers(M) for every thread. */
+void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, long ldd, real *out,
+                     real *scratch)
 {
     long M = 0, panels = (N + NR - 1) / NR;
     for (long i = 0; i < count; i++) M += inputs[i].width;
     long tiles = (M + MR - 1) / MR;
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(KC * (2 * M + NR));
+        Team team = enter(scratch, gradient_numbers(M));
         real *stack = team.scratch, *packed = stack + KC * M, *panel = packed + KC * M;
         long begin = first_of(&team, panels), end = last_of(&team, panels);
         for (long top = 0; top < P && begin < end; top += KC) {
@@ -770,7 +785,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                 }
             }
         }
-        free(team.scratch);
+        leave(&team);
     }
 }
 
@@ -794,14 +809,14 @@ static real log_sum_exp(long n, const real *x, real *shares)
 }
 
 /* Log probabilities of the P rows that came, `offset` and `pen`, and in `slope` (P, 3 + 6 M) their derivatives by y:
-   that of the pen in the first three columns, that of the offset in the others. */
+   that of the pen in the first three columns, that of the offset in the others. `scratch` holds 4 M for every thread. */
 void row_terms(long threads, long P, long M, const real *y, const real *targets, double floor, real *offset, real *pen,
-               real *slope)
+               real *slope, real *scratch)
 {
     const real log_floor = floor > 0 ? log(floor) : 0;
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(4 * M);
+        Team team = enter(scratch, 4 * M);
         real *pi = team.scratch, *log_normal = pi + M, *share = pi + 2 * M, *cosh_rho = pi + 3 * M;
         for (long r = first_of(&team, P); r < last_of(&team, P); r++) {
             const real *row = y + r * (3 + 6 * M), *came = targets + r * 5;
@@ -852,7 +867,7 @@ void row_terms(long threads, long P, long M, const real *y, const real *targets,
                 d_mu_x[j] *= part, d_mu_y[j] *= part, d_sx[j] *= part, d_sy[j] *= part, d_rh[j] *= part;
             }
         }
-        free(team.scratch);
+        leave(&team);
     }
 }
 
@@ -867,9 +882,18 @@ typedef struct {
     const real *start;               /* (n, width) or NULL, as in Step */
     const real *uniform, *normal;    /* (n, longest - given, 2) */
     real *h, *c, *hyper_h, *hyper_c; /* (n, size) states before the first step; used up */
+    int64_t *who;                    /* (n) room */
+    real *room;                      /* n sampler_numbers */
     real *rows;                      /* (n, longest, 3): the drawings */
     int64_t *lengths;                /* (n) their points */
 } Sampler;
+
+/* Numbers of `room` for each drawing. */
+long sampler_numbers(const Cell *cell, long M)
+{
+    long all = 5 + (3 + 6 * M) + 4 * cell->size + 4;
+    return cell->kind < 2 ? all : all + 4 + 4 * cell->hyper_size + 12 * cell->embedding + 8 * cell->size;
+}
 
 /* An index drawn by inverting the sum of softmax(logits / temperature) at `chance`; the largest logit at 0. */
 static long choose(long n, const real *logits, real temperature, real chance, real *room)
@@ -902,20 +926,12 @@ static void draw(long M, real *y, real temperature, const real *uniform, const r
     token[2] = pen == 0, token[3] = pen == 1, token[4] = pen == 2;
 }
 
-/* All drawings at once; those that end make room for those that go on. 0, or 1 where memory was short. */
-int sample(long threads, const Cell *cell, const Sampler *s)
+/* All drawings at once; those that end make room for those that go on. */
+void sample(long threads, const Cell *cell, const Sampler *s, real *scratch)
 {
-    long H = cell->size, S = cell->kind == 2 ? cell->hyper_size : 0, E = cell->kind == 2 ? cell->embedding : 0;
-    long M = s->mixtures, N = 3 + 6 * M, B = s->n, n = B;
-    long each = 5 + N + (cell->kind == 2 ? 12 : 4) * H + 4 * S + 12 * E + 8;
-    real *room = malloc(B * each * sizeof(real)), *next = room;
-    int64_t *who = malloc(B * sizeof(int64_t));
-    if (!room || !who) {
-        free(room), free(who);
-        return 1;
-    }
-    real *token = next, *y = token + 5 * B;
-    next = y + N * B;
+    long H = cell->size, S = cell->hyper_size, E = cell->embedding, M = s->mixtures, N = 3 + 6 * M, B = s->n, n = B;
+    int64_t *who = s->who;
+    real *token = s->room, *y = token + 5 * B, *next = y + N * B;
     Trace trace = {.h = s->h, .c = s->c, .hyper_h = s->hyper_h, .hyper_c = s->hyper_c};
     trace.gates = next, next += 4 * H * B;
     trace.deviation = next, next += 4 * B;
@@ -932,7 +948,7 @@ int sample(long threads, const Cell *cell, const Sampler *s)
     }
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch_of(cell) + 2 * M);
+        Team team = enter(scratch, scratch_numbers(cell) + 2 * M);
         for (long t = 0; t < s->longest && n > 0; t++) {
             Step step = {.n = n, .x = token, .start = s->start, .who = who, .scale = 1, .h_before = s->h,
                          .c_before = s->c, .hyper_h_before = s->hyper_h, .hyper_c_before = s->hyper_c, .row = trace};
@@ -969,8 +985,6 @@ int sample(long threads, const Cell *cell, const Sampler *s)
             }
             wait_for_all(&team);
         }
-        free(team.scratch);
+        leave(&team);
     }
-    free(room), free(who);
-    return 0;
 }

@@ -59,8 +59,10 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
     except (OSError, subprocess.SubprocessError) as error:
         detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         return Kernels(None, f"{shlex.join(compiler)} could not compile the native kernels: {' '.join(detail[-1:])}")
-    for function in (library.pack, library.forward, library.backward, library.weight_gradient, library.row_terms):
-        function.restype = None
+    for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample"):
+        getattr(library, name).restype = None
+    for name in ("scratch_numbers", "gradient_numbers", "sampler_numbers"):
+        getattr(library, name).restype = ctypes.c_long
     return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
 
 
@@ -171,7 +173,7 @@ _Pass = _struct(
 _Inputs = _struct("Inputs", "rows", "first", "from", "width:n")
 _Sampler = _struct(
     "Sampler", "n:n", "longest:n", "given:n", "mixtures:n", "temperature:x", "points", "token", "y", "b_y", "start",
-    "uniform", "normal", "h", "c", "hyper_h", "hyper_c", "rows", "lengths",
+    "uniform", "normal", "h", "c", "hyper_h", "hyper_c", "who", "room", "rows", "lengths",
 )  # fmt: skip
 
 
@@ -245,10 +247,7 @@ def _packed(W: Tensor) -> Tensor:
     k, K, N = stack.shape
     out = W.new_empty(k, -(-N // compiled.panel_width) * K * compiled.panel_width)
     for matrix, panels in zip(stack, out, strict=True):
-        compiled.library.pack(
-            ctypes.c_long(K), ctypes.c_long(N), ctypes.c_void_p(matrix.data_ptr()), ctypes.c_long(matrix.stride(0)),
-            ctypes.c_long(matrix.stride(1)), ctypes.c_void_p(panels.data_ptr()),
-        )  # fmt: skip
+        _call("pack", W, K, N, matrix, matrix.stride(0), matrix.stride(1), panels)
     return out
 
 
@@ -385,7 +384,8 @@ class _Run(torch.autograd.Function):
             written |= dict(hyper_h_last=last[1], hyper_c_last=last[3])
         threads = _threads(w, B)
         structs = _cell(w), _fill(_Pass, read | written), _fill(_Trace, room.parts | dict(h=h))
-        _library(x).forward(ctypes.c_long(threads), *map(ctypes.byref, structs))
+        scratch = x.new_empty(threads * _call("scratch_numbers", x, structs[0]))
+        _call("forward", x, threads, *structs, scratch)
         # not h itself: it will hold this context, and neither would ever be freed
         ctx.room, ctx.h = room, h.detach()
         ctx.read, ctx.weights, ctx.threads, ctx.shapes = read, w, threads, [part.shape for part in last]
@@ -410,8 +410,8 @@ class _Run(torch.autograd.Function):
             more = _Room(len(x), {f"d_{name}": trace[name].shape[1] for name in ("xh", "hh", "z")}, x)
             trace |= more.parts
         structs = _cell(w, back=True), _fill(_Pass, read | written), _fill(_Trace, trace)
-        room = x.new_empty(B, S)
-        _library(x).backward(ctypes.c_long(ctx.threads), *map(ctypes.byref, structs), ctypes.c_void_p(room.data_ptr()))
+        scratch = x.new_empty(ctx.threads * _call("scratch_numbers", x, structs[0]))
+        _call("backward", x, ctx.threads, *structs, scratch, x.new_empty(B, S))
         grads = _weight_gradients(w, read, trace, sums.sum(dim=0), ctx.threads)
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
         start = None if read["start"] is None else d_start
@@ -462,11 +462,8 @@ def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Ten
     widths = [rows.shape[1] for rows, _, _ in inputs]
     out = d.new_empty(sum(widths), d.shape[1])
     structs = (_Inputs * len(inputs))(*(_fill(_Inputs, member) for member in members))
-    _library(d).weight_gradient(
-        ctypes.c_long(threads), ctypes.c_long(len(d)), ctypes.c_long(len(inputs)), structs,
-        ctypes.c_long(d.shape[1]), ctypes.c_void_p(d.data_ptr()), ctypes.c_long(d.stride(0)),
-        ctypes.c_void_p(out.data_ptr()),
-    )  # fmt: skip
+    scratch = d.new_empty(threads * _call("gradient_numbers", d, len(out)))
+    _call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, d.stride(0), out, scratch)
     return out.split(widths)
 
 
@@ -476,12 +473,11 @@ class _RowTerms(torch.autograd.Function):
         P, N = y.shape
         offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
         threads = max(1, min(torch.get_num_threads(), y.numel() // 10_000))
-        read, written = (_whole(y), _whole(targets)), (offset, pen, slope)
-        _library(y).row_terms(
-            ctypes.c_long(threads), ctypes.c_long(P), ctypes.c_long((N - 3) // 6),
-            *(ctypes.c_void_p(a.data_ptr()) for a in read), ctypes.c_double(density_floor),
-            *(ctypes.c_void_p(a.data_ptr()) for a in written),
-        )  # fmt: skip
+        M = (N - 3) // 6
+        scratch = y.new_empty(threads * 4 * M)
+        _call(
+            "row_terms", y, threads, P, M, _whole(y), _whole(targets), float(density_floor), offset, pen, slope, scratch
+        )
         ctx.slope = slope
         return offset, pen
 
@@ -533,25 +529,38 @@ def sample(
     rows, lengths = W_y.new_zeros(n, longest, 3), torch.zeros(n, dtype=torch.int64)
     h, *others = (part.clone(memory_format=torch.contiguous_format) for part in state)
     names = ("c",) if len(state) == 2 else ("hyper_h", "c", "hyper_c")
+    cell, threads, M = _cell(weights), _threads(weights, n), (len(b_y) - 3) // 6
     sampler = _fill(
         _Sampler,
         dict(
-            n=n, longest=longest, given=len(points), mixtures=(len(b_y) - 3) // 6, temperature=temperature,
+            n=n, longest=longest, given=len(points), mixtures=M, temperature=temperature,
             points=_whole(points), token=_whole(token), y=_packed(W_y), b_y=_whole(b_y), start=_whole(start),
             uniform=_whole(uniform), normal=_whole(normal), rows=rows, lengths=lengths, h=h,
+            who=torch.empty(n, dtype=torch.int64), room=rows.new_empty(n * _call("sampler_numbers", rows, cell, M)),
             **dict(zip(names, others, strict=True)),
         ),
     )  # fmt: skip
-    cell = _cell(weights)
-    if _library(W_y).sample(ctypes.c_long(_threads(weights, n)), ctypes.byref(cell), ctypes.byref(sampler)):
-        raise MemoryError(f"there is no memory for {n:,} drawings at once")
+    scratch = rows.new_empty(threads * (_call("scratch_numbers", rows, cell) + 2 * M))
+    _call("sample", rows, threads, cell, sampler, scratch)
     return rows, lengths
 
 
-def _library(like: Tensor) -> ctypes.CDLL:
+def _call(name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Structure | ctypes.Array[Any]) -> int:
+    """A function of native.c for the number type of `like`; tensors go by address, and live until it is done."""
     library = kernels(like.dtype).library
     assert library is not None
-    return library
+    passed: list[Any] = []
+    for argument in arguments:
+        if isinstance(argument, int):
+            passed.append(ctypes.c_long(argument))
+        elif isinstance(argument, float):
+            passed.append(ctypes.c_double(argument))
+        elif isinstance(argument, Tensor):
+            passed.append(ctypes.c_void_p(argument.data_ptr()))
+        else:
+            passed.append(ctypes.byref(argument))
+    result: int = getattr(library, name)(*passed)
+    return result
 
 
 def _whole(tensor: Tensor | None) -> Any:
