@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ADAPTERS = Path(__file__).parent / "adapters"
@@ -25,8 +26,9 @@ class Peer:
     def __init__(self, name: str, command: list[str], works: list[str], environment: dict[str, str]) -> None:
         self.name, self.works = name, works
         self.seconds: dict[str, list[float]] = {work: [] for work in works}
+        self.said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe: nobody would read it while the peer works
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True,
             env={**os.environ, **environment},
         )  # fmt: skip
 
@@ -34,8 +36,8 @@ class Peer:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            assert self.process.stderr is not None
-            raise SystemExit(f"{self.name} stopped:\n{self.process.stderr.read()[-2000:]}")
+            self.said.seek(0)
+            raise SystemExit(f"{self.name} stopped:\n{self.said.read()[-2000:]}")
         return line
 
     def do(self, work: str) -> float:

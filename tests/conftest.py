@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled, native
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
 
@@ -36,8 +36,8 @@ def cell(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["plain", "native"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test once in plain torch and once with the C kernels, these on all threads however small the work."""
-    if request.param == "native" and native.kernels().library is None:
-        pytest.skip(native.kernels().reason)
+    if request.param == "native" and compiled.kernels().library is None:
+        pytest.skip(compiled.kernels().reason)
     monkeypatch.setenv("SKETCHRNN_BACKEND", request.param)
     monkeypatch.setattr(native, "WORK_A_THREAD", 1)
     return request.param

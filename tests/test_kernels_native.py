@@ -6,17 +6,19 @@ import platform
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
-from sketchrnn.kernels import native
+import sketchrnn
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model import sequence
 from sketchrnn.model.cells import make_cell
 from sketchrnn.model.losses import row_terms
 
-needs_compiler = pytest.mark.skipif(native.kernels().library is None, reason=native.kernels().reason)
+needs_compiler = pytest.mark.skipif(compiled.kernels().library is None, reason=compiled.kernels().reason)
 
 LENGTHS = {
     "ragged": [23, 17, 17, 12, 5, 5, 5, 2, 1, 1],
@@ -171,8 +173,8 @@ def backend_in(tmp_path, **environment):
     """What a fresh process says runs, and a drawing's points there."""
     code = (
         "import torch, numpy as np, sketchrnn; from conftest import small_model;"
-        "from sketchrnn.kernels import native;"
-        "print(native.describe(torch.device('cpu')));"
+        "from sketchrnn.kernels import compiled;"
+        "print(compiled.describe(torch.device('cpu')));"
         "print(sketchrnn.sample(small_model('hyper'), 3, seed=1)[2].stroke3.tolist())"
     )
     settings = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "HOME": str(tmp_path), **environment}
@@ -201,10 +203,10 @@ def test_without_a_compiler_everything_runs_in_plain_torch(tmp_path):
     line, off = backend_in(tmp_path, SKETCHRNN_BACKEND="plain")
     assert line == "plain torch: SKETCHRNN_BACKEND is plain"
     np.testing.assert_array_equal(plain, off)
-    if native.kernels().library is not None:
-        line, compiled = backend_in(tmp_path)
+    if compiled.kernels().library is not None:
+        line, native_ = backend_in(tmp_path)
         assert line.startswith("C kernels")
-        np.testing.assert_allclose(plain, compiled, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(plain, native_, rtol=1e-4, atol=1e-4)
 
 
 @needs_compiler
@@ -226,20 +228,96 @@ def test_compiled_once_and_kept(tmp_path):
     written = kept.stat().st_mtime_ns
     backend_in(tmp_path)
     assert kept.stat().st_mtime_ns == written
-    kept.write_bytes(b"cut off")  # a full disk, or another machine's
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])  # after a crash; to load this would end the process
     line, _ = backend_in(tmp_path)
     assert line.startswith("C kernels")
-    assert kept.stat().st_size > 10_000
+    assert kept.read_bytes() == whole
+    backend_in(tmp_path, CC="cc -g")  # other arguments, another library
+    assert len(list((tmp_path / ".cache/sketchrnn").glob("native-*.so"))) == 2
 
 
 @needs_compiler
-def test_a_home_that_cannot_be_written(tmp_path):
-    (tmp_path / ".cache").write_text("a file where the folder should be")
+def test_a_cache_that_is_not_ours_alone(tmp_path):
+    """A file where the folder should be, and a folder that anyone may write to: nothing is kept, everything runs."""
+    (tmp_path / ".cache").write_text("")
     line, _ = backend_in(tmp_path)
     assert line.startswith("C kernels")
+    shared = tmp_path / "shared" / ".cache" / "sketchrnn"
+    shared.mkdir(parents=True)
+    shared.chmod(0o777)
+    line, _ = backend_in(tmp_path, HOME=str(tmp_path / "shared"))
+    assert line.startswith("C kernels")
+    assert not list(shared.iterdir())
+
+
+@pytest.mark.parametrize("cc", ["cc '", "/nonexistent/cc", "false", "true"])
+def test_a_compiler_that_is_none(cc, tmp_path):
+    """An open quote and a missing program are passed over; one that fails, or does nothing, is told."""
+    line, _ = backend_in(tmp_path, CC=cc)
+    if cc in ("false", "true"):
+        assert line.startswith("plain torch: ")
+        assert f"{cc} could not compile" in line
+    else:
+        assert line.startswith(("C kernels", "plain torch: no C compiler"))
+
+
+@needs_compiler
+def test_threads_that_train_side_by_side():
+    """Each has memory of its own until its way back is done."""
+    torch.manual_seed(0)
+    cell = make_cell("hyper", 5, 64, 32, 8)
+    layout = sequence.packed_layout(np.full(16, 30))
+    inputs = [torch.randn(layout.num_rows, 5) for _ in range(4)]
+
+    def gradients(x):
+        h, _ = sequence.run(cell, x, None, layout, tuple(torch.zeros(16, size) for size in cell.state_sizes))
+        return torch.autograd.grad(h.square().sum(), list(cell.parameters()))
+
+    alone = [gradients(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for x, together in zip(inputs * 10, pool.map(gradients, inputs * 10), strict=True):
+            for ours, theirs in zip(together, alone[next(k for k in range(4) if inputs[k] is x)], strict=True):
+                torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@needs_compiler
+def test_a_way_back_is_gone_once_and_finds_what_it_left():
+    cell = make_cell("lstm", 5, 8, 0, 0)
+    layout = sequence.packed_layout(np.array([3, 2]))
+    x, state = torch.randn(5, 5), (torch.zeros(2, 8), torch.zeros(2, 8))
+    h, _ = sequence.run(cell, x, None, layout, state)
+    h.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once"):
+        h.sum().backward()
+    h, _ = sequence.run(cell, x, None, layout, state)
+    with torch.no_grad():
+        cell.W_hh.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.sum().backward()
+    with pytest.raises(ValueError, match=r"torch.float64 and torch.float32 do not go together"):
+        sequence.run(cell.double(), x, None, layout, state)
+
+
+@needs_compiler
+def test_inference_keeps_no_memory():
+    native.give_back_memory()
+    cell = make_cell("lstm", 5, 8, 0, 0)
+    with torch.no_grad():
+        layout = sequence.packed_layout(np.array([3]))
+        sequence.run(cell, torch.randn(3, 5), None, layout, (torch.zeros(1, 8), torch.zeros(1, 8)))
+    assert not native._Room.spare
+
+
+@needs_compiler
+def test_small_numbers_are_left_alone(model):
+    """The kernels count denormal numbers as 0, and nobody else notices."""
+    sketchrnn.sample(model, 2, seed=0)
+    assert float(np.float32(1e-40) * np.float32(1)) > 0
+    assert float("1e-310") > 0
 
 
 def test_a_backend_that_does_not_exist(monkeypatch):
     monkeypatch.setenv("SKETCHRNN_BACKEND", "magic")
     with pytest.raises(ValueError, match="SKETCHRNN_BACKEND is 'magic'"):
-        native.runs_on(torch.zeros(1))
+        compiled.runs_on(torch.zeros(1))

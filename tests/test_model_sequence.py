@@ -74,6 +74,7 @@ def test_dropout_keeps_the_mean_and_draws_a_new_mask_for_every_row():
     assert abs(float(mask.double().mean()) - 0.9) < 4 * (0.9 * 0.1 / mask.numel()) ** 0.5
     assert len({bytes(row.numpy()) for row in mask}) == 2000
     assert dropout_mask(cell, layout, 1.0, None) is None
+    assert dropout_mask(cell, layout, 0.999999, torch.Generator().manual_seed(0)).double().mean() > 0.9999
 
 
 def test_dropout_is_without_memory_loss(model):

@@ -18,7 +18,7 @@ torch.manual_seed(0)
 info = DataInfo(scale_factor=30.0, max_length=args.max_length)
 model = SketchRNN(ModelConfig(decoder_cell=args.cell), info)
 optimizer = Adam(model.parameters(), 1e-3)
-drawings = batches(load(args)) if args.drawings else None
+drawings = batches(load(args))
 
 endless = SketchRNN(ModelConfig(decoder_cell=args.cell), info)
 with torch.no_grad():

@@ -22,7 +22,7 @@ from sketchrnn.config import CellName, DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.training import fast_steps, train_step
@@ -56,13 +56,13 @@ def bench(data: Dataset | None = None, *, device: str = "cpu", batch_size: int =
         rows = [memory_row(data, device, batch_size)]
         rows += training_rows(data, device, batch_size)
         rows += [sampling_row(cell, n, device) for cell in CELLS for n in SAMPLE_SIZES]
-        rows += [data_row(data, batch_size), start_row(data)]
+        rows += [data_row(data, batch_size), start_row(data, device, batch_size)]
     return rows
 
 
 def training_rows(data: Dataset, device: str, batch_size: int) -> list[Row]:
     """The peak, and a row for each cell and backend, all measured in turn."""
-    backends = ("native", "plain") if native.runs_on(torch.zeros(1, device=device)) else ("plain",)
+    backends = ("native", "plain") if _backend(device) == "native" else ("plain",)
     trainers = {(cell, name): Trainer(data, cell, name, device, batch_size) for cell in CELLS for name in backends}
     peaks: list[float] = []
     for trainer in trainers.values():
@@ -164,7 +164,7 @@ def sampling_row(cell: CellName, n: int, device: str) -> Row:
     return {
         "what": "sample",
         "cell": cell,
-        "backend": "native" if native.runs_on(model.W_y) else "plain",
+        "backend": _backend(device),
         "batch": n,
         "drawings_per_s": n / seconds,
         "seconds": seconds,
@@ -189,39 +189,45 @@ def data_row(data: Dataset, batch_size: int) -> Row:
 def memory_row(data: Dataset, device: str, batch_size: int) -> Row:
     """Most memory that training the reference's LSTM takes beyond torch itself, in a process of its own."""
     seconds, mib = _alone(data, device, batch_size, 40)
-    return {"what": "memory", "cell": "lstm", "backend": "native", "batch": batch_size, "seconds": seconds, "mib": mib}
+    row = {"what": "memory", "cell": "lstm", "backend": _backend(device), "batch": batch_size, "seconds": seconds}
+    return row if mib is None else row | {"mib": mib}
 
 
-def start_row(data: Dataset) -> Row:
+def start_row(data: Dataset, device: str, batch_size: int) -> Row:
     """From the start of Python to the end of the first training step, the kernels compiled anew."""
     with tempfile.TemporaryDirectory() as cache, _environment(XDG_CACHE_HOME=cache):
-        seconds, _ = _alone(data, "cpu", 100, 1)
-    return {"what": "start", "cell": "lstm", "backend": "native", "batch": 100, "seconds": seconds}
+        seconds, _ = _alone(data, device, batch_size, 1)
+    return {"what": "start", "cell": "lstm", "backend": _backend(device), "batch": batch_size, "seconds": seconds}
 
 
-def _alone(data: Dataset, device: str, batch_size: int, steps: int) -> tuple[float, float]:
-    """Seconds and MiB of a fresh process that trains."""
+def _alone(data: Dataset, device: str, batch_size: int, steps: int) -> tuple[float, float | None]:
+    """Seconds and MiB of a fresh process that trains; None where the system does not tell."""
     began = time.perf_counter()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         mib = pool.submit(_train_alone, data.folder, device, batch_size, steps).result()
     return time.perf_counter() - began, mib
 
 
-def _train_alone(folder: Path, device: str, batch_size: int, steps: int) -> float:
+def _train_alone(folder: Path, device: str, batch_size: int, steps: int) -> float | None:
     before = _most_memory()
     trainer = Trainer(Dataset(folder), "lstm", "", device, batch_size)
     with fast_steps(torch.device(device)):
         trainer.steps(steps)
-    return _most_memory() - before
+    after = _most_memory()
+    return None if before is None or after is None else after - before
 
 
-def _most_memory() -> float:
-    """MiB that this process had at most; not a number where the system does not tell."""
+def _most_memory() -> float | None:
+    """MiB that this process had at most."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
-        return float("nan")
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
+def _backend(device: str) -> str:
+    return "native" if compiled.runs_on(torch.zeros(1, device=device)) else "plain"
 
 
 def made_up_data(folder: Path, drawings: int = 4000) -> Path:

@@ -26,7 +26,7 @@ from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
 from sketchrnn.model.network import SketchRNN
@@ -95,7 +95,7 @@ def train(
     folder = RunFolder(out)
     run = _Run(data, folder, model, config, resume, init, device)
     if progress:
-        print(native.describe(run.device), file=sys.stderr)
+        print(compiled.describe(run.device), file=sys.stderr)
     with (
         _stop_on_signal() as stop,
         _bar(run, progress) as bar,
@@ -463,10 +463,8 @@ def _told_not_raised() -> Iterator[None]:
 
 @contextmanager
 def fast_steps(device: torch.device) -> Iterator[None]:
-    """What training sets for the whole process, and sets back.
-
-    On the CPU, gradients fade into denormal numbers, which are a hundred times slower: they count as 0 here.
-    """
+    """How a thread trains fast: on the CPU, gradients fade into denormal numbers, which are a hundred times slower, so
+    they count as 0 in it meanwhile; memory that is kept from step to step is freed at the end."""
     torch.set_flush_denormal(device.type == "cpu")
     try:
         yield

@@ -162,7 +162,7 @@ static inline real tanh_(real x) { return tanh(x); }
 static inline real log_(real x) { return log(x); }
 #else
 /* Polynomials of Cephes (S. Moshier), to about 2 units in the last place, without branches so that loops over them become
-   vector instructions. Beyond +-87 exp stays at its largest and smallest normal number; NaN stays NaN. */
+   vector instructions. Beyond 88 and -87 exp stays where it is there; NaN stays NaN. */
 static inline real exp_(real x)
 {
     x = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
@@ -682,7 +682,7 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
                               step->c_before + r * H, row->c + r * H, dh, dc, sums, room);
         }
         if (cell->kind == 2) scales_backward(cell, team, row, top, rows, wide, sums + 10 * H + 10 * S);
-        for (long r = top; r < top + rows && pass->d_start; r++) {
+        for (long r = top; r < top + rows; r++) {
             const real *d = (cell->kind == 2 ? row->d_xh : row->gates) + r * 4 * H;
             real *to = pass->d_start + r * W;
 #pragma omp simd
@@ -701,7 +701,6 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
         real *gates = row->hyper_gates + r * 4 * S;
         norm_backward(S, gates, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1, step->hyper_c_before + r * S,
                       row->hyper_c + r * S, d_hyper + r * S, pass->hyper_c_last + r * S, sums + 10 * H, room);
-        if (!pass->d_start) continue;
         real *to = pass->d_start + r * W + 4 * H;
 #pragma omp simd
         for (long u = 0; u < 4 * S; u++) to[u] += gates[u];

@@ -1,193 +1,48 @@
-"""The C kernels of native.c: compiling and loading them, and torch functions around them.
+"""The C kernels as torch functions: all steps of a cell, the density of a mixture, the sampler.
 
-They are compiled once for a machine and kept in the user's cache folder. Where there is no compiler, or compiling
-fails, `describe` says why, and torch does everything itself.
+`compiled` makes and loads them. Where it cannot, torch does everything itself, with the same result.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from threading import Lock
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-SOURCE = Path(__file__).with_name("native.c")
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-COMPILE_SECONDS = 120
+from sketchrnn.kernels.compiled import call, fill, kernels, struct
+
 WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
 MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way back of a HyperLSTM
-KINDS = ("lstm", "layer_norm", "hyper")
+
+# The structs of native.c.
 
 
-class Kernels(NamedTuple):
-    """The compiled library for one number type, or why there is none."""
-
-    library: ctypes.CDLL | None
-    reason: str
-    """What runs, or why it cannot."""
-    panel_width: int = 0
-
-
-@cache
-def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
-    """The kernels for float32 or float64 numbers, compiled if need be."""
-    if dtype not in (torch.float32, torch.float64):
-        return Kernels(None, f"native kernels know float32 and float64, not {dtype}")
-    if platform.system() == "Windows":
-        return Kernels(None, "native kernels are not built on Windows")
-    compiler = _compiler()
-    if compiler is None:
-        return Kernels(None, "no C compiler was found (cc, gcc or clang; CC names another)")
-    bits = f"-DREAL_BITS={torch.finfo(dtype).bits}"
-    try:
-        library, version = _built(compiler, bits)
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        return Kernels(None, f"{shlex.join(compiler)} could not compile the native kernels: {' '.join(detail[-1:])}")
-    for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample"):
-        getattr(library, name).restype = None
-    for name in ("scratch_numbers", "gradient_numbers", "sampler_numbers"):
-        getattr(library, name).restype = ctypes.c_long
-    return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
-
-
-def runs_on(tensor: Tensor) -> bool:
-    """True where the kernels can take this tensor: on the CPU, compiled, and not turned off."""
-    return tensor.device.type == "cpu" and not _why_not(tensor.dtype)
-
-
-def describe(device: torch.device) -> str:
-    """What computes the sequences of a model on `device`, and why: one line for the log."""
-    if device.type != "cpu":
-        return f"plain torch on {torch.cuda.get_device_name(device) if device.type == 'cuda' else device}"
-    if reason := _why_not(torch.float32):
-        return f"plain torch: {reason}"
-    threads = torch.get_num_threads()
-    return f"{kernels().reason}; {threads} thread{'s' * (threads != 1)}"
-
-
-def _why_not(dtype: torch.dtype) -> str:
-    """Why the kernels do not run; empty where they do.
-
-    Raises:
-        ValueError: SKETCHRNN_BACKEND names a backend that does not exist, or one that cannot run.
-    """
-    asked = os.environ.get("SKETCHRNN_BACKEND", "")
-    if asked == "plain":
-        return "SKETCHRNN_BACKEND is plain"
-    if asked not in ("", "native"):
-        raise ValueError(f"SKETCHRNN_BACKEND is {asked!r}; it must be native or plain")
-    compiled = kernels(dtype)
-    return "" if compiled.library is not None else compiled.reason
-
-
-def _compiler() -> list[str] | None:
-    """The command of a C compiler."""
-    for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
-        command = shlex.split(name)
-        if command and shutil.which(command[0]):
-            return command
-    return None
-
-
-def _built(compiler: list[str], bits: str) -> tuple[ctypes.CDLL, str]:
-    """The library, from the cache or compiled anew, and the name of the compiler."""
-    version = _output([*compiler, "--version"]).splitlines()[0]
-    key = hashlib.sha256("\n".join([version, bits, *FLAGS, _processor(), SOURCE.read_text()]).encode()).hexdigest()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sketchrnn"
-    path = folder / f"native-{key[:16]}.so"
-    if path.exists():
-        with suppress(OSError):  # cut off when a disk was full: compiled anew
-            return ctypes.CDLL(str(path)), version
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        room = tempfile.TemporaryDirectory(dir=folder)
-    except OSError:  # no home, or one that may not be written: compiled anew by every process
-        room = tempfile.TemporaryDirectory()
-    with room:
-        fresh = Path(room.name) / "native.so"
-        command = [*compiler, *FLAGS, bits, "-o", str(fresh), str(SOURCE), "-lm"]
-        try:
-            _output([*command, "-fopenmp"])
-        except subprocess.CalledProcessError:  # clang without its OpenMP library: one thread
-            _output(command)
-        library = ctypes.CDLL(str(fresh))
-        if Path(room.name).parent == folder:
-            os.replace(fresh, path)
-    return library, version
-
-
-def _output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=True)
-    return done.stdout
-
-
-def _processor() -> str:
-    """What -march=native depends on: a cache may lie in a home that several machines share."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() + platform.machine()
-    return "".join(line for line in dict.fromkeys(lines) if line.startswith(("flags", "Features", "model name")))
-
-
-# The structs of native.c. A tensor is passed by the address of its first number.
-
-
-def _struct(name: str, *members: str) -> type[ctypes.Structure]:
-    """Members are `name` for an address, `name:n` for a whole number, `name:x` for a real one."""
-    kinds = {"": ctypes.c_void_p, "n": ctypes.c_long, "x": ctypes.c_double}
-    parts = [member.partition(":") for member in members]
-    return type(name, (ctypes.Structure,), {"_fields_": [(name, kinds[kind]) for name, _, kind in parts]})
-
-
-_Cell = _struct(
+_Cell = struct(
     "Cell", "kind:n", "inputs:n", "size:n", "x", "h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
     "hyper_size:n", "embedding:n", "bias", "hyper_x", "hyper_h", "hyper_hyper", "hyper_h_back", "hyper_hyper_back",
     "hyper_gamma", "hyper_beta", "hyper_c_gamma", "hyper_c_beta", "z", "z_back", "b_z", "scale", "scale_back",
     "scale_stride:n", "scale_back_stride:n",
 )  # fmt: skip
-_Trace = _struct(
+_Trace = struct(
     "Trace", "h", "c", "gates", "deviation", "hyper_h", "hyper_c", "hyper_gates",
     "hyper_deviation", "z", "xh", "hh", "d_xh", "d_hh", "d_z",
 )  # fmt: skip
-_Pass = _struct(
+_Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
-_Inputs = _struct("Inputs", "rows", "first", "from", "width:n")
-_Sampler = _struct(
+_Inputs = struct("Inputs", "rows", "first", "from", "width:n")
+_Sampler = struct(
     "Sampler", "n:n", "longest:n", "given:n", "mixtures:n", "temperature:x", "points", "token", "y", "b_y", "start",
     "uniform", "normal", "h", "c", "hyper_h", "hyper_c", "who", "room", "rows", "lengths",
 )  # fmt: skip
-
-
-def _fill(struct: type[ctypes.Structure], values: dict[str, Any]) -> ctypes.Structure:
-    """A struct of tensors and numbers; it keeps the tensors alive."""
-    filled = struct()
-    filled.kept = values
-    for name, value in values.items():
-        if isinstance(value, Tensor):
-            assert value.is_contiguous()
-            value = value.data_ptr()
-        if value is not None:
-            setattr(filled, name, value)
-    return filled
 
 
 @dataclass(frozen=True)
@@ -227,7 +82,7 @@ class Weights:
 
     @property
     def kind(self) -> int:
-        """Place in KINDS."""
+        """0 for an LSTM, 1 with layer norm, 2 for a HyperLSTM."""
         return 2 if self.scale is not None else 1 if self.gamma is not None else 0
 
     @property
@@ -247,7 +102,7 @@ def _packed(W: Tensor) -> Tensor:
     k, K, N = stack.shape
     out = W.new_empty(k, -(-N // compiled.panel_width) * K * compiled.panel_width)
     for matrix, panels in zip(stack, out, strict=True):
-        _call("pack", W, K, N, matrix, matrix.stride(0), matrix.stride(1), panels)
+        call("pack", W, K, N, matrix, matrix.stride(0), matrix.stride(1), panels)
     return out
 
 
@@ -273,7 +128,7 @@ def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
         if back:
             values |= dict(hyper_h_back=_packed(w.hyper_h.t()), hyper_hyper_back=_packed(w.hyper_hyper.t()))
             values["z_back"] = _packed(w.z.t())
-    return _fill(_Cell, values)
+    return fill(_Cell, w.h, values)
 
 
 def _threads(w: Weights, rows: int) -> int:
@@ -308,7 +163,9 @@ def run(
     Returns:
         The outputs h (P, size), and the state after the last step of each drawing, as `state`.
     """
-    outputs, *last = _Run.apply(sizes, x, start, mask, keep, len(state), *state, *weights.tensors())
+    outputs, *last = _Run.apply(
+        sizes, x, start, mask, keep, len(state), torch.is_grad_enabled(), *state, *weights.tensors()
+    )
     return outputs, tuple(last)
 
 
@@ -335,20 +192,30 @@ class _Room:
 
     def __init__(self, rows: int, widths: dict[str, int], like: Tensor) -> None:
         numbers = rows * sum(widths.values())
-        with self.lock:
-            fitting = [b for b in self.spare if b.dtype == like.dtype and b.numel() >= numbers]
-            given_up = min(fitting, key=Tensor.numel) if fitting else max(self.spare, key=Tensor.numel, default=None)
-            self.spare[:] = [b for b in self.spare if b is not given_up]
-        if not fitting:
-            given_up = None  # freed before the larger one is made
-        self.buffer = like.new_empty(numbers) if given_up is None else given_up
+        fitting = self._fitting(numbers, like.dtype)
+        self.buffer = like.new_empty(numbers) if fitting is None else fitting
         cuts = self.buffer[:numbers].split([rows * width for width in widths.values()])
         self.parts = {name: cut.view(rows, -1) for (name, cut) in zip(widths, cuts, strict=True)}
+        """(rows, width) of each name; not to be used when the room is gone."""
+
+    @classmethod
+    def _fitting(cls, numbers: int, dtype: torch.dtype) -> Tensor | None:
+        """The smallest spare buffer that is large enough. Without one, the largest is given up for what comes."""
+        with cls.lock:
+            order = sorted(range(len(cls.spare)), key=lambda i: cls.spare[i].numel())
+            for i in order:
+                if cls.spare[i].numel() >= numbers and cls.spare[i].dtype == dtype:
+                    return cls.spare.pop(i)
+            if order:
+                cls.spare.pop(order[-1])
+            while len(cls.spare) >= MOST_SPARE:
+                cls.spare.pop(0)
+        return None
 
     def __del__(self) -> None:
-        with self.lock:
+        # no lock: the garbage collector may come here while this very thread holds it; an append is atomic
+        if hasattr(self, "buffer"):  # there was memory for it
             self.spare.append(self.buffer)
-            self.spare[:] = sorted(self.spare, key=Tensor.numel)[-MOST_SPARE:]
 
 
 def give_back_memory() -> None:
@@ -367,55 +234,69 @@ class _Run(torch.autograd.Function):
         mask: Tensor | None,
         keep: float,
         parts: int,
+        learns: bool,
         *rest: Any,
     ) -> tuple[Tensor, ...]:
-        state, w = [_whole(part) for part in rest[:parts]], Weights(*map(_whole, rest[parts:]))
-        B, room = len(rest[0]), _Room(len(x), _trace_widths(w), x)
-        h = x.new_empty(len(x), len(w.h))  # not in the room: it is returned
+        ctx.set_materialize_grads(False)
+        w, B = Weights(*map(_whole, rest[parts:])), len(rest[0])
+        widths = _trace_widths(w)
+        # what is not kept for a way back is not worth keeping for the next time either
+        room = _Room(len(x), widths, x) if learns else None
+        trace = room.parts if room else {name: x.new_empty(len(x), width) for name, width in widths.items()}
+        h = x.new_empty(len(x), len(w.h))
         # those of no step at all end as they began
         last = [part.detach().clone(memory_format=torch.contiguous_format) for part in rest[:parts]]
-        read = dict(
-            steps=len(sizes), sizes=torch.tensor(sizes, dtype=torch.int64), x=_whole(x), start=_whole(start),
-            mask=_whole(mask), scale=1 / keep, h0=state[0], c0=state[parts // 2],
-        )  # fmt: skip
-        written = dict(h_last=last[0], c_last=last[parts // 2])
-        if parts == 4:
-            read |= dict(hyper_h0=state[1], hyper_c0=state[3])
-            written |= dict(hyper_h_last=last[1], hyper_c_last=last[3])
+        read = _read(sizes, x, start, mask, keep, rest[:parts])
         threads = _threads(w, B)
-        structs = _cell(w), _fill(_Pass, read | written), _fill(_Trace, room.parts | dict(h=h))
-        scratch = x.new_empty(threads * _call("scratch_numbers", x, structs[0]))
-        _call("forward", x, threads, *structs, scratch)
-        # not h itself: it will hold this context, and neither would ever be freed
-        ctx.room, ctx.h = room, h.detach()
-        ctx.read, ctx.weights, ctx.threads, ctx.shapes = read, w, threads, [part.shape for part in last]
+        structs = _cell(w), fill(_Pass, x, read | _last(last)), fill(_Trace, x, trace | dict(h=h))
+        scratch = x.new_empty(threads * call("scratch_numbers", x, structs[0]))
+        call("forward", x, threads, *structs, scratch)
+        ctx.save_for_backward(x, start, mask, h, *rest)
+        ctx.room, ctx.settings = room, (sizes, keep, parts, threads)
         return h, *last
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_h: Tensor | None, *d_last: Tensor | None) -> tuple[Any, ...]:
-        w, room, read, parts = ctx.weights, ctx.room, ctx.read, len(d_last)
-        trace = room.parts | dict(h=ctx.h)
-        del ctx.room, ctx.h  # used up
-        x, H, S, B = read["x"], len(w.h), w.hyper_size, ctx.shapes[0][0]
+        x, start, mask, h, *rest = ctx.saved_tensors
+        if ctx.room is None:
+            raise RuntimeError("a sequence can be gone back through once: what it kept is used up")
+        # the room lives to the end of this function, and no longer
+        room, ctx.room = ctx.room, None
+        sizes, keep, parts, threads = ctx.settings
+        w, B, trace = Weights(*map(_whole, rest[parts:])), len(rest[0]), room.parts | dict(h=h.detach())
+        H, S = len(w.h), w.hyper_size
         d_state = [
-            x.new_zeros(shape) if d is None else d.clone(memory_format=torch.contiguous_format)
-            for d, shape in zip(d_last, ctx.shapes, strict=True)
+            torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
+            for d, part in zip(d_last, rest, strict=False)
         ]
-        d_start = x.new_zeros(B, 4 * H + 4 * S)
-        sums = x.new_zeros(ctx.threads, 14 * H + 10 * S)
-        written = dict(h_last=d_state[0], c_last=d_state[parts // 2], d_h=_whole(d_h), d_start=d_start, sums=sums)
+        d_start, sums = x.new_zeros(B, 4 * H + 4 * S), x.new_zeros(threads, 14 * H + 10 * S)
         if S:
-            written |= dict(hyper_h_last=d_state[1], hyper_c_last=d_state[3])
             more = _Room(len(x), {f"d_{name}": trace[name].shape[1] for name in ("xh", "hh", "z")}, x)
             trace |= more.parts
-        structs = _cell(w, back=True), _fill(_Pass, read | written), _fill(_Trace, trace)
-        scratch = x.new_empty(ctx.threads * _call("scratch_numbers", x, structs[0]))
-        _call("backward", x, ctx.threads, *structs, scratch, x.new_empty(B, S))
-        grads = _weight_gradients(w, read, trace, sums.sum(dim=0), ctx.threads)
+        read = _read(sizes, x, start, mask, keep, rest[:parts])
+        written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start, sums=sums)
+        structs = _cell(w, back=True), fill(_Pass, x, read | written), fill(_Trace, x, trace)
+        scratch = x.new_empty(threads * call("scratch_numbers", x, structs[0]))
+        call("backward", x, threads, *structs, scratch, x.new_empty(B, S))
+        grads = _weight_gradients(w, read, trace, sums.sum(dim=0), threads)
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
-        start = None if read["start"] is None else d_start
-        return None, None, start, None, None, None, *d_state, *of_weights
+        return None, None, None if start is None else d_start, None, None, None, None, *d_state, *of_weights
+
+
+def _read(
+    sizes: Sequence[int], x: Tensor, start: Tensor | None, mask: Tensor | None, keep: float, state: Sequence[Tensor]
+) -> dict[str, Any]:
+    """What both ways read, as the struct Pass has it."""
+    before = dict(zip(("h0", "c0") if len(state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0"), state, strict=True))
+    tensors = {name: _whole(tensor) for name, tensor in (before | dict(x=x, start=start, mask=mask)).items()}
+    return tensors | dict(steps=len(sizes), sizes=torch.tensor(sizes, dtype=torch.int64), scale=1 / keep)
+
+
+def _last(state: Sequence[Tensor]) -> dict[str, Any]:
+    """The state after the last steps, or its gradient, as the struct Pass has it."""
+    names = ("h_last", "c_last") if len(state) == 2 else ("h_last", "hyper_h_last", "c_last", "hyper_c_last")
+    return dict(zip(names, state, strict=True))
 
 
 def _weight_gradients(
@@ -461,9 +342,9 @@ def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Ten
     members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
     widths = [rows.shape[1] for rows, _, _ in inputs]
     out = d.new_empty(sum(widths), d.shape[1])
-    structs = (_Inputs * len(inputs))(*(_fill(_Inputs, member) for member in members))
-    scratch = d.new_empty(threads * _call("gradient_numbers", d, len(out)))
-    _call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, d.stride(0), out, scratch)
+    structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
+    scratch = d.new_empty(threads * call("gradient_numbers", d, len(out)))
+    call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, d.stride(0), out, scratch)
     return out.split(widths)
 
 
@@ -475,7 +356,7 @@ class _RowTerms(torch.autograd.Function):
         threads = max(1, min(torch.get_num_threads(), y.numel() // 10_000))
         M = (N - 3) // 6
         scratch = y.new_empty(threads * 4 * M)
-        _call(
+        call(
             "row_terms", y, threads, P, M, _whole(y), _whole(targets), float(density_floor), offset, pen, slope, scratch
         )
         ctx.slope = slope
@@ -530,37 +411,20 @@ def sample(
     h, *others = (part.clone(memory_format=torch.contiguous_format) for part in state)
     names = ("c",) if len(state) == 2 else ("hyper_h", "c", "hyper_c")
     cell, threads, M = _cell(weights), _threads(weights, n), (len(b_y) - 3) // 6
-    sampler = _fill(
+    sampler = fill(
         _Sampler,
+        rows,
         dict(
             n=n, longest=longest, given=len(points), mixtures=M, temperature=temperature,
             points=_whole(points), token=_whole(token), y=_packed(W_y), b_y=_whole(b_y), start=_whole(start),
             uniform=_whole(uniform), normal=_whole(normal), rows=rows, lengths=lengths, h=h,
-            who=torch.empty(n, dtype=torch.int64), room=rows.new_empty(n * _call("sampler_numbers", rows, cell, M)),
+            who=torch.empty(n, dtype=torch.int64), room=rows.new_empty(n * call("sampler_numbers", rows, cell, M)),
             **dict(zip(names, others, strict=True)),
         ),
     )  # fmt: skip
-    scratch = rows.new_empty(threads * (_call("scratch_numbers", rows, cell) + 2 * M))
-    _call("sample", rows, threads, cell, sampler, scratch)
+    scratch = rows.new_empty(threads * (call("scratch_numbers", rows, cell) + 2 * M))
+    call("sample", rows, threads, cell, sampler, scratch)
     return rows, lengths
-
-
-def _call(name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Structure | ctypes.Array[Any]) -> int:
-    """A function of native.c for the number type of `like`; tensors go by address, and live until it is done."""
-    library = kernels(like.dtype).library
-    assert library is not None
-    passed: list[Any] = []
-    for argument in arguments:
-        if isinstance(argument, int):
-            passed.append(ctypes.c_long(argument))
-        elif isinstance(argument, float):
-            passed.append(ctypes.c_double(argument))
-        elif isinstance(argument, Tensor):
-            passed.append(ctypes.c_void_p(argument.data_ptr()))
-        else:
-            passed.append(ctypes.byref(argument))
-    result: int = getattr(library, name)(*passed)
-    return result
 
 
 def _whole(tensor: Tensor | None) -> Any:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sketchrnn.config import TrainConfig
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model.mixture import log_density, split_output
 
 PenTerm = Literal["padded", "ended", "points"]
@@ -44,7 +44,7 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
         density_floor: log(p + floor) in place of log p; 1e-6 in the reference, where it caps a point at 13.8 nats.
     """
     is_point = 1 - targets[:, 4]
-    if native.runs_on(y):
+    if compiled.runs_on(y):
         return RowTerms(*native.row_terms(y, targets, density_floor), is_point)
     mixture = split_output(y)
     offset = log_density(mixture, targets[:, 0], targets[:, 1])

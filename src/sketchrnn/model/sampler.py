@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model.cells import State
 from sketchrnn.model.mixture import draw, split_output
 from sketchrnn.model.network import SketchRNN
@@ -47,7 +47,7 @@ def draw_rows(
     of_choice, of_place, given = (torch.from_numpy(a).to(model.device) for a in (uniform, normal, points))
     token = torch.tensor(model.data.start_token, dtype=torch.float32, device=model.device)
     state, of_z = _starts(model, z, len(uniform))
-    if native.runs_on(model.W_y):
+    if compiled.runs_on(model.W_y):
         weights, start = native_weights(model.decoder, of_z, len(uniform))
         rows, lengths = native.sample(
             weights, model.W_y, model.b_y, state, start, token, given, of_choice, of_place, temperature

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchrnn.kernels import native
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model.cells import Cell, LayerNormLSTMCell, LSTMCell, State
 
 NUM_INPUTS = 5  # stroke-5; the rest of a cell's inputs is z
@@ -64,7 +64,7 @@ def run(
 
     Args:
         cell: the cell, its inputs [x; z].
-        x: (P, 5) packed rows.
+        x: (P, 5) packed rows; they are data, and no gradient goes to them.
         of_z: (B, K) what z adds to the product of the inputs, the same at every step; None without z.
         layout: where the rows stand.
         state: the state each drawing starts from, members (B, units).
@@ -74,7 +74,7 @@ def run(
     Returns:
         The packed outputs h (P, size) and the state after each drawing's last step, members (B, units).
     """
-    if layout.num_rows and native.runs_on(x):
+    if layout.num_rows and compiled.runs_on(x):
         weights, start = native_weights(cell, of_z, len(state[0]))
         return native.run(weights, layout.batch_sizes, x, start, state, dropout, keep)
     inputs = x @ cell.input_weights()[: x.shape[1]]
@@ -147,4 +147,4 @@ def dropout_mask(cell: Cell, layout: Layout, keep: float, generator: torch.Gener
         torch.iinfo(torch.int64).min, None, generator=generator
     )
     chance = bits.view(torch.int16)[: layout.num_rows * cell.size].view(layout.num_rows, cell.size)
-    return (chance < round(keep * 65536) - 32768).view(torch.uint8)
+    return (chance < min(round(keep * 65536), 65535) - 32768).view(torch.uint8)
