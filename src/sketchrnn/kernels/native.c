@@ -306,8 +306,8 @@ typedef struct {
     real *d_z;         /* (P, 12 embedding), on the way back alone */
 } Trace;
 
-/* Gates (4 H) from pre-activations to i, g, f, o; new c and h. */
-static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, real *c, real *h)
+/* Gates (4 H) from pre-activations to i, g, f, o. */
+static void activate(long H, real *gates)
 {
     real *i = gates, *j = gates + H, *f = gates + 2 * H, *o = gates + 3 * H;
 #pragma omp simd
@@ -317,6 +317,13 @@ static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, c
         f[u] = sigmoid(f[u] + FORGET_BIAS);
         o[u] = sigmoid(o[u]);
     }
+}
+
+/* Gates (4 H) from pre-activations to i, g, f, o; new c and h. */
+static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, real *c, real *h)
+{
+    activate(H, gates);
+    const real *i = gates, *j = gates + H, *f = gates + 2 * H, *o = gates + 3 * H;
     if (mask) {
 #pragma omp simd
         for (long u = 0; u < H; u++) c[u] = c_before[u] * f[u] + i[u] * j[u] * (mask[u] * scale);
@@ -419,12 +426,9 @@ static void norm_backward(long H, real *gates, const real *deviation, Norm norm,
         for (long u = 0; u < H; u++) y[u] = x[u] * gamma[u] + beta[u];
     }
     real mean, over = moments(H, c, &mean);
+    activate(H, room);
 #pragma omp simd
     for (long u = 0; u < H; u++) {
-        i[u] = sigmoid(i[u]);
-        j[u] = tanh_(j[u]);
-        f[u] = sigmoid(f[u] + FORGET_BIAS);
-        o[u] = sigmoid(o[u]);
         normal[u] = (c[u] - mean) * over;
         real t = tanh_(normal[u] * norm.c_gamma[u] + norm.c_beta[u]);
         d[u] = dh[u] * o[u] * (1 - t * t);

@@ -22,8 +22,6 @@ WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread w
 MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way back of a HyperLSTM
 
 # The structs of native.c.
-
-
 _Cell = struct(
     "Cell", "kind:n", "inputs:n", "size:n", "x", "h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
     "hyper_size:n", "embedding:n", "bias", "hyper_x", "hyper_h", "hyper_hyper", "hyper_h_back", "hyper_hyper_back",
@@ -119,7 +117,7 @@ def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
         assert w.z is not None
         scale, scale_back = _packed(w.scale), _packed(w.scale.transpose(1, 2)) if back else None
         values |= dict(
-            hyper_size=len(w.hyper_hyper), embedding=w.scale.shape[1], bias=w.bias, hyper_x=_packed(w.hyper_x),
+            hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_x=_packed(w.hyper_x),
             hyper_h=_packed(w.hyper_h), hyper_hyper=_packed(w.hyper_hyper), hyper_gamma=w.hyper_gamma,
             hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, z=_packed(w.z),
             b_z=w.b_z, scale=scale, scale_stride=scale.shape[1], scale_back=scale_back,
