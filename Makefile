@@ -19,7 +19,11 @@ demo: .venv/.ready          ## prepare real drawings, train for three minutes, w
 bench: .venv/.ready         ## how fast this machine trains, samples and reads
 	$(BIN)/sketchrnn bench
 
-test: .venv/.ready          ## the whole test suite, with line coverage
+# What some tests compare with; without it they are skipped.
+.venv/npm/node_modules/@magenta/sketch: .venv/.ready
+	-PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix .venv/npm --no-save --ignore-scripts --no-audit --no-fund @magenta/sketch@0.2.0
+
+test: .venv/.ready .venv/npm/node_modules/@magenta/sketch  ## the whole test suite, with line coverage
 	$(BIN)/python -m pytest --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90
 
 check: .venv/.ready         ## format, lint, types, layers

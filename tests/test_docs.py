@@ -129,11 +129,13 @@ def test_commands_are_used_rightly(
         command = words[1:]
         if Path(words[0]).name != "sketchrnn" or name_of(command) in (["demo"], ["data", "download"]):
             continue
+        if command[:1] == ["import"] and command[1].startswith("magenta:"):  # it would be downloaded
+            continue
         if name_of(command) == ["data", "prepare"]:  # a class of Quick, Draw! would be downloaded
             options = next(i for i, word in enumerate(command) if word.startswith("-"))
             command = ["data", "prepare", "nothing", *command[options:]]
         code = main(command)
-        expected = 0 if name_of(command) == ["data", "list"] else 1
+        expected = 0 if name_of(command) == ["data", "list"] or command == ["import", "--list"] else 1
         assert code == expected, f"{' '.join(words)}: {capsys.readouterr()}"
 
 
