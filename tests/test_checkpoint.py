@@ -47,7 +47,9 @@ def test_a_run_folder_is_its_best_model(saved):
 def test_loading_leaves_the_compiler_of_torch_alone(cell, tmp_path):
     """What an operation on the device "meta" may import takes longer than all else that a command does first."""
     sketchrnn.save(small_model(cell), tmp_path / "m.safetensors")
-    program = f"import sys, sketchrnn; sketchrnn.load({str(tmp_path / 'm.safetensors')!r}); print('sympy' in sys.modules)"
+    program = (
+        f"import sys, sketchrnn; sketchrnn.load({str(tmp_path / 'm.safetensors')!r}); print('sympy' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
 

@@ -323,7 +323,9 @@ def crc32c(data: bytes) -> int:
     rows = 1 << (total.bit_length() // 2)
     length = -(-total // rows)
     padded = np.zeros((rows + 32, length), np.uint8)
-    padded[:rows].reshape(-1)[rows * length - total :] = np.frombuffer(_ONES + data, np.uint8)  # zeros before: no change
+    padded[:rows].reshape(-1)[rows * length - total :] = np.frombuffer(
+        _ONES + data, np.uint8
+    )  # zeros before: no change
     # 32 rows more, of zeros, begin with a single bit each: what becomes of it is how a row's zeros move that bit
     crc = np.concatenate([np.zeros(rows, np.uint32), _BITS])
     for column in np.ascontiguousarray(padded.T):

@@ -291,8 +291,8 @@ def _max_length(file: Path, settings: Mapping[str, Any], known: DataInfo | None)
     if said is None:
         what = "does not tell max_seq_len" if file.is_file() else "is missing"
         raise ValueError(f"{file} {what}: give --max-length N_MAX, the points of the longest drawing it was trained on")
-    if type(said) is not int:
-        raise ValueError(f"{file}: max_seq_len is {said!r}, not a whole number")
+    if type(said) is not int or not 1 <= said <= 1_000_000:
+        raise ValueError(f"{file}: max_seq_len is {said!r}, not a whole number from 1 to 1,000,000")
     return said
 
 
@@ -316,6 +316,4 @@ def _data_info(path: str | Path) -> DataInfo:
         raise ValueError(f"{path} has no drawings in `train`, from which the scale factor is computed")
     longest = max(len(drawing) for drawings in splits.values() for drawing in drawings)
     label = path.stem.removesuffix(".full")
-    return DataInfo(
-        scale_factor=scale_factor_of(np.concatenate(rows)), max_length=longest, labels=(label,), name=label
-    )
+    return DataInfo(scale_factor=scale_factor_of(np.concatenate(rows)), max_length=longest, labels=(label,), name=label)
