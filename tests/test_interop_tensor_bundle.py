@@ -1,4 +1,4 @@
-"""The bundles of TensorFlow: real ones that it wrote, and forged ones whose checksums are right and whose lengths lie."""
+"""TensorFlow's bundles: real ones that it wrote, and forged ones whose checksums are right and whose lengths lie."""
 
 import shutil
 import struct
@@ -151,7 +151,7 @@ def test_types(dtype: int, code: str, tmp_path: Path) -> None:
 
 
 def refused(prefix: Path, *words: str, name: str = "a") -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         open_bundle(prefix).read(name)
     for word in ("vector-1", *words):
         assert word in str(caught.value)
@@ -251,6 +251,16 @@ def read_all(prefix: Path) -> None:
         bundle.read(name)
 
 
+def what_is_wrong(prefix: Path) -> str | None:
+    """The sentence with which a checkpoint is refused; None if it is not. Nothing else may be raised."""
+    try:
+        read_all(prefix)
+    except (ValueError, FileNotFoundError) as error:
+        assert prefix.name in str(error)  # noqa: PT017
+        return str(error)
+    return None
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     shutil.copytree(REAL, tmp_path / "copy")
@@ -277,11 +287,8 @@ def test_a_bit_that_flipped_is_noticed(tmp_path_factory: pytest.TempPathFactory,
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
-    try:
-        read_all(folder / "vector-6000")
-    except (ValueError, FileNotFoundError) as error:
-        assert "vector-6000" in str(error)
-    else:  # only what nothing depends on may change unseen: the footer's filters and its padding
+    if what_is_wrong(folder / "vector-6000") is None:
+        # only what nothing depends on may change unseen: the footer's filters and its padding
         assert path.suffix == ".index"
         assert at >= len(content) - 48
 
@@ -296,10 +303,7 @@ def test_messages_of_chance(
     """With right checksums, so that they are really read."""
     ordered = [(b"", header), *sorted(dict(records).items())]
     prefix = forged(tmp_path_factory.getbasetemp(), index=table([ordered]))
-    try:
-        read_all(prefix)
-    except (ValueError, FileNotFoundError) as error:
-        assert "vector-1" in str(error)
+    what_is_wrong(prefix)
 
 
 @settings(deadline=None, max_examples=150)
@@ -312,7 +316,4 @@ def test_blocks_of_chance(tmp_path_factory: pytest.TempPathFactory, content: byt
         finished(out, [(b"z", handle(0, len(content)))]),
         out + closed(index) + (handle(0, 0) + handle(len(out), len(index))).ljust(40, b"\0") + MAGIC,
     ):
-        try:
-            read_all(forged(tmp_path_factory.getbasetemp(), index=end))
-        except (ValueError, FileNotFoundError) as error:
-            assert "vector-1" in str(error)
+        what_is_wrong(forged(tmp_path_factory.getbasetemp(), index=end))

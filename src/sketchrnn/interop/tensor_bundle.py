@@ -3,9 +3,9 @@
 A checkpoint `PREFIX` is two kinds of file:
 
 * `PREFIX.index`, a sorted string table as LevelDB writes them: blocks of keys and values, then a block that says where
-  those blocks lie, then a footer of 48 bytes that says where that one lies. The key "" holds the header, every other key
-  is a tensor's name and its value says of which type and shape it is and where its numbers lie. The values are protocol
-  buffers. Blocks and tensors carry a CRC-32C;
+  those blocks lie, then a footer of 48 bytes that says where that one lies. The key "" holds the header; every other
+  key is a tensor's name, and its value says of which type and shape it is and where its numbers lie. The values are
+  protocol buffers. Blocks and tensors carry a CRC-32C;
 * `PREFIX.data-00000-of-00001` and so on: the numbers.
 
 Files come from strangers: every length and offset is checked before it is used, what is read never exceeds what the

@@ -1,9 +1,9 @@
 """The reference's own checkpoints, as its training writes them with TensorFlow, as models of ours.
 
 A folder with `checkpoint`, `model_config.json`, and for each saved step N `vector-N.index` and
-`vector-N.data-00000-of-00001`. Sizes and cells are read off the weights; `model_config.json` is needed for N_max alone, and
-must agree where it speaks. (The reference under Python 3 wrote only the names of its settings into it.) What else a
-checkpoint holds, the optimiser's moments and its step, is passed over.
+`vector-N.data-00000-of-00001`. Sizes and cells are read off the weights; `model_config.json` is needed for N_max alone,
+and must agree where it speaks. (The reference under Python 3 wrote only the names of its settings into it.) What else
+a checkpoint holds, the optimiser's moments and its settings, is passed over.
 
 The scale factor is in none of these files: the reference computes it from the training drawings each time.
 """
@@ -47,7 +47,7 @@ OF_ENCODER = ("encoder_cell", "encoder_size", "z_size")  # of no meaning without
 Index = tuple[int | slice, ...]
 
 
-def read_checkpoint(
+def read(
     path: str | Path,
     *,
     scale_factor: float | None = None,
@@ -90,7 +90,7 @@ def read_checkpoint(
         size=known.size if known is not None else 0.0,
     )
     model = _model(bundle, config, info)
-    model.training_facts = {"imported_from": f"TensorFlow checkpoint {prefix.name}"}
+    model.training_facts = {"imported": {"from": "TensorFlow checkpoint", "file": prefix.name, "info": settings}}
     if (step := _step(bundle)) is not None:
         model.training_facts["step"] = step
     return model

@@ -179,8 +179,8 @@ def layer_norm(x: Tensor, groups: int, gamma: Tensor, beta: Tensor) -> Tensor:
     return torch.addcmul(beta, normal.view(n, width), gamma)
 
 
-# Initial weights, as the reference chooses them. In place where it can be: `torch.cat`, a product or normal numbers on the
-# device "meta", where `checkpoint.load` makes its models, would import much of PyTorch's compiler first, for seconds.
+# Initial weights, as the reference chooses them. In place where it can be: `torch.cat`, a product or normal numbers on
+# the device "meta", where `checkpoint.load` makes its models, import much of PyTorch's compiler first, for seconds.
 
 
 def glorot(inputs: int, outputs: int) -> Tensor:
