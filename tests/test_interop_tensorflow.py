@@ -50,8 +50,8 @@ def test_the_model_is_the_golden_one(name: str) -> None:
     assert model.config.encoder_cell == expected.config.encoder_cell
     info = DataInfo(scale_factor=float(golden["scale_factor"]), max_length=48, labels=("cat",), name="cat")
     assert model.data == info
-    info = json.loads((REAL / name / "model_config.json").read_text())
-    came_from = {"from": "TensorFlow checkpoint", "file": "vector-6000", "info": info}
+    stored = json.loads((REAL / name / "model_config.json").read_text())
+    came_from = {"format": "tensorflow", "file": "vector-6000", "settings": stored}
     assert model.training_facts == {"imported": came_from, "step": 6000}
 
 
@@ -216,7 +216,7 @@ def test_settings_that_cannot_be(folder: Path, changed: dict[str, object], words
     refused(folder, *words)
 
 
-@pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1', "[" * 100_000, '[{"a": 1}]', "\0"])
+@pytest.mark.parametrize("text", ["", "{", "3", '{"a": 1', "[" * 100_000, '{"kl_weight": NaN}', '[{"a": 1}]', "\0"])
 def test_a_file_of_settings_that_is_none(folder: Path, text: str) -> None:
     (folder / "model_config.json").write_text(text)
     refused(folder, "model_config.json")

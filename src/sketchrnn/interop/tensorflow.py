@@ -90,7 +90,7 @@ def read(
         size=known.size if known is not None else 0.0,
     )
     model = _model(bundle, config, info)
-    model.training_facts = {"imported": {"from": "TensorFlow checkpoint", "file": prefix.name, "info": settings}}
+    model.training_facts = {"imported": {"format": "tensorflow", "file": prefix.name, "settings": settings}}
     if (step := _step(bundle)) is not None:
         model.training_facts["step"] = step
     return model
@@ -274,7 +274,7 @@ def _settings(file: Path) -> dict[str, Any]:
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise ValueError(f"{file} has {file.stat().st_size:,} bytes: it is no model_config.json of the reference")
     try:
-        settings = json.loads(file.read_bytes())
+        settings = json.loads(file.read_bytes(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise ValueError(f"{file} is not JSON, or is cut off") from None
     if isinstance(settings, list) and all(isinstance(name, str) for name in settings):
@@ -282,6 +282,10 @@ def _settings(file: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f"{file} is no model_config.json of the reference: it holds no settings")
     return settings
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
 
 
 def _max_length(file: Path, settings: Mapping[str, Any], known: DataInfo | None) -> int:
