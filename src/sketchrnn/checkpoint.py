@@ -62,7 +62,7 @@ def save(model: SketchRNN, path: str | Path, *, training: Mapping[str, Any] | No
 
 
 def load(path: str | Path, *, device: str = "auto") -> SketchRNN:
-    """The model in a run folder or a `.safetensors` file, one that comes with the package, or one on the Hugging Face hub.
+    """The model of a run folder or a `.safetensors` file, one that the package brings, or one of the Hugging Face hub.
 
     Args:
         path: a run folder (its best model), or a model file; where there is neither, the name of a model that comes
@@ -101,7 +101,8 @@ def _find(path: str | Path) -> Path:
         return _from_hub(path)
     names = f", one that comes with sketchrnn ({', '.join(shipped())})" if shipped() else ""
     raise FileNotFoundError(
-        f"there is no model at {path}: give a run folder, a .safetensors file{names}, or ORG/NAME of the Hugging Face hub"
+        f"there is no model at {path}: give a run folder, a .safetensors file{names}, "
+        "or ORG/NAME on the Hugging Face hub"
     )
 
 

@@ -12,8 +12,8 @@ Model = Annotated[
     Positional,
     arg(
         metavar="MODEL",
-        help="A run folder, a .safetensors file, the name of a model that comes with sketchrnn, or ORG/NAME on the Hugging "
-        "Face hub.",
+        help="A run folder, a .safetensors file, the name of a model that comes with sketchrnn, or ORG/NAME on the "
+        "Hugging Face hub.",
     ),
 ]
 Data = Annotated[Path, Positional, arg(metavar="DATA", help="A dataset: a folder that `sketchrnn data prepare` wrote.")]

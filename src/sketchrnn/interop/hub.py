@@ -11,10 +11,12 @@ import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sketchrnn import checkpoint
+from sketchrnn.config import TrainConfig
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
 from sketchrnn.evaluation import evaluate
@@ -30,7 +32,7 @@ EVALUATE_MOST = 2500  # drawings of the test split
 FIGURES = {
     "L_R": "reconstruction loss; below zero is no fault",
     "L_KL": "KL divergence of z",
-    "nats_per_point": "−log p of a point, exact; compares between data sets",
+    "nats_per_point": "−log p of a point, exact; unlike the losses it does not depend on N_max",
     "nats_per_drawing": "−log p of a whole drawing, exact",
     "bound": "the same with what z costs",
 }
@@ -87,7 +89,9 @@ def push(
                     f"`hf auth login` ({reason})"
                 ) from None
             raise OSError(f"the Hugging Face hub does not take {repo}: {reason}") from None
-        except errors.HTTPError as error:
+        except RuntimeError as error:  # a large file did not arrive, after several tries
+            raise OSError(f"the Hugging Face hub does not take {repo}: {error} {error.__cause__ or ''}") from None
+        except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:
             raise OSError(f"the Hugging Face hub cannot be reached: {error}") from None
     return str(page)
 
@@ -287,22 +291,21 @@ def _training(model: SketchRNN, curves: bool) -> str:
     if parts and "valid" in facts:
         parts.append("Of all validated steps it had the least loss.")
     settings = facts.get("train")
-    lines = list(_settings(settings)) if isinstance(settings, Mapping) else []
+    lines = list(_other_settings(settings)) if isinstance(settings, Mapping) else []
     text = " ".join(parts)
     if lines:
-        text += "\n\n" + _table(("setting", ""), lines)
+        text += "\n\nSettings other than the reference's:\n\n" + _table(("", ""), lines)
     if curves:
         text += "\n\n![Curves of the training](curves.svg)"
     return f"## Training\n\n{text.strip()}" if text.strip() else ""
 
 
-def _settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in settings.items():
-        if isinstance(value, bool | int | float | str):
-            yield (
-                f"`{re.sub(r'[^a-z_]', '', str(name))}`",
-                _text(f"{value:g}" if isinstance(value, float) else str(value)),
-            )
+def _other_settings(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Those that differ from the defaults."""
+    for name, default in asdict(TrainConfig()).items():
+        value = settings.get(name, default)
+        if isinstance(value, bool | int | float) and value != default:
+            yield f"`{name}`", f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _figures(model: SketchRNN, tested: Mapping[str, float]) -> str:
@@ -326,7 +329,7 @@ def _figures(model: SketchRNN, tested: Mapping[str, float]) -> str:
     return (
         "## Figures\n\n"
         + _table(("", *counts, ""), rows)
-        + "\n\nLower is better. They depend on the scale factor and the data: compare models of the same data with them."
+        + "\n\nLower is better. They depend on the data and its scale factor: compare models of the same data by them."
     )
 
 
@@ -340,10 +343,10 @@ def _seen(model: SketchRNN) -> str:
 def _limits(model: SketchRNN) -> str:
     return (
         "## What it is for, and what not\n\n"
-        "For play, for teaching, for art and for research on drawing. It knows the drawings it learned from and nothing "
-        "else: it shows how those people drew, with their habits and gaps, and not how things look or ought to look. "
-        "Given a drawing of another kind, it makes it into one of its own. It does not recognise or judge drawings or "
-        "the people who made them, and its likelihoods are no measure of quality. "
+        "For play, for teaching, for art and for research on drawing. It knows the drawings it learned from, and "
+        "nothing else: it shows how those people drew, with their habits and gaps, and not how things look or ought to "
+        "look. Given a drawing of another kind, it makes it into one of its own. It does not recognise or judge "
+        "drawings or the people who made them, and its likelihoods are no measure of quality. "
         f"Longer drawings than {model.data.max_length:,} points were not in its data."
     )
 
