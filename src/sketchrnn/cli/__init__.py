@@ -25,6 +25,8 @@ Neural networks that learn to draw.
   interpolate  from one drawing to another
   analogy      A + (B - C) between drawings
   complete     endings for an unfinished drawing
+  import       a model of another program, to use here
+  export       a model for another program
   push         publish a model on the Hugging Face hub
   bench        how fast this machine trains and samples
 
@@ -39,7 +41,7 @@ Example:
 
 COMMANDS = (
     *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
-    *("push", "bench"),
+    *("import", "export", "push", "bench"),
 )
 
 
@@ -82,7 +84,8 @@ def _run(args: Sequence[str]) -> int:
         print(_unknown(command), file=sys.stderr)
         return 2
     try:
-        import_module(f"{__name__}.{command}").main(rest)
+        module = "import_" if command == "import" else command  # a word of Python's own
+        import_module(f"{__name__}.{module}").main(rest)
     except SystemExit as stop:  # how tyro ends after --help and on wrong use
         return stop.code if isinstance(stop.code, int) else 0
     return 0

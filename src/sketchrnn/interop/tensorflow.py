@@ -46,6 +46,8 @@ OF_ENCODER = ("encoder_cell", "encoder_size", "z_size")  # of no meaning without
 
 Index = tuple[int | slice, ...]
 
+_PART = re.compile(r"(.+)\.(?:index|meta|data-\d{5}-of-\d{5})")
+
 
 def read(
     path: str | Path,
@@ -94,6 +96,14 @@ def read(
     if (step := _step(bundle)) is not None:
         model.training_facts["step"] = step
     return model
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether `path` looks like what `read` takes: a folder, `FOLDER/vector-N`, or one of its files."""
+    path = Path(path)
+    if path.is_dir() or path.name == "checkpoint" or _PART.fullmatch(path.name):
+        return True
+    return path.with_name(f"{path.name}.index").is_file() if path.name else False
 
 
 def places(config: ModelConfig) -> Iterator[tuple[str, str, Index]]:
@@ -235,7 +245,7 @@ def _step(bundle: TensorBundle) -> int | None:
 def _prefix(path: Path) -> Path:
     """The checkpoint that a person means: `FOLDER/vector-N` of a folder, a prefix, or one of its files."""
     if path.is_file() and path.name != "checkpoint":
-        named = re.fullmatch(r"(.+)\.(?:index|meta|data-\d{5}-of-\d{5})", path.name)
+        named = _PART.fullmatch(path.name)
         if named is None:
             raise ValueError(
                 f"{path} is no part of a TensorFlow checkpoint (NAME.index and NAME.data-00000-of-00001); "

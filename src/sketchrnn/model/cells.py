@@ -179,8 +179,8 @@ def layer_norm(x: Tensor, groups: int, gamma: Tensor, beta: Tensor) -> Tensor:
     return torch.addcmul(beta, normal.view(n, width), gamma)
 
 
-# Initial weights, as the reference chooses them. In place where it can be: `torch.cat`, a product or normal numbers on
-# the device "meta", where `checkpoint.load` makes its models, import much of PyTorch's compiler first, for seconds.
+# Initial weights, as the reference chooses them. On the device `meta`, where a checkpoint's sizes are tried, only what
+# works in place is used, and nothing is drawn: other operations there make torch load its compiler, for seconds.
 
 
 def glorot(inputs: int, outputs: int) -> Tensor:
@@ -188,15 +188,15 @@ def glorot(inputs: int, outputs: int) -> Tensor:
     return nn.init.uniform_(torch.empty(inputs, outputs), -1, 1).mul_(math.sqrt(6 / (inputs + outputs)))
 
 
+def normal(inputs: int, outputs: int, sigma: float) -> Tensor:
+    """Normal numbers of deviation sigma."""
+    weights = torch.empty(inputs, outputs)
+    return weights if weights.is_meta else weights.normal_().mul_(sigma)
+
+
 def orthogonal_gates(size: int) -> Tensor:
     """`(size, 4 size)`, an orthogonal matrix for each gate."""
-    weights = torch.empty(size, 4 * size)
-    for gate in weights.chunk(4, dim=1):
-        nn.init.orthogonal_(gate)
-    return weights
-
-
-def normal(inputs: int, outputs: int, std: float) -> Tensor:
-    """N(0, std^2)."""
-    weights = torch.empty(inputs, outputs)
-    return weights if weights.is_meta else weights.normal_().mul_(std)
+    gates = torch.empty(size, 4 * size)
+    for gate in gates.split(size, dim=1):
+        gate.copy_(nn.init.orthogonal_(torch.empty(size, size)))
+    return gates
