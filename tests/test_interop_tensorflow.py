@@ -14,7 +14,8 @@ from test_interop_tensor_bundle import HEADER, entry, forged, masked_crc32c, tab
 
 import sketchrnn
 from sketchrnn import DataInfo, Drawing, SketchRNN, formats
-from sketchrnn.interop.tensorflow import places, read
+from sketchrnn.cli import main
+from sketchrnn.interop.tensorflow import is_checkpoint, places, read
 
 REAL = Path(__file__).parent / "data/tensorflow"
 NAMES = ("enc_layer_norm-dec_hyper-vae", "enc_lstm-dec_lstm-uncond")
@@ -291,3 +292,39 @@ def test_files_of_chance(tmp_path_factory: pytest.TempPathFactory, data: st.Data
         read(folder, scale_factor=1)
     except (ValueError, OSError) as error:
         assert str(folder) in str(error)  # noqa: PT017
+
+
+# -- the command
+
+
+def imported(source: Path, out: Path, *options: str) -> int:
+    return main(["import", str(source), "--out", str(out), *options])
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "cat.safetensors"
+    assert imported(folder / "vector-6000", out, "--scale-factor", "12.5") == 0
+    assert "cat, conditional" in capsys.readouterr().out
+    model = sketchrnn.load(out)
+    assert (model.data.scale_factor, model.data.max_length, model.training_facts["step"]) == (12.5, 48, 6000)
+    assert main(["sample", str(out), "-n", "2", "--out", str(tmp_path / "new.svg")]) == 0
+
+
+def test_the_command_without_a_scale_factor_writes_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert imported(folder, tmp_path / "new" / "m.safetensors") == 1
+    assert "give --scale-factor X, or --data FILE.npz" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    json_file = tmp_path / "cat.gen.json"
+    json_file.write_text("[]")
+    assert imported(json_file, tmp_path / "m.safetensors", "--scale-factor", "3") == 1
+    assert "brings its own scale factor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["", "vector-6000", "vector-6000.index", "checkpoint"])
+def test_what_looks_like_a_checkpoint(said: str, folder: Path) -> None:
+    assert is_checkpoint(folder / said)
+    assert not is_checkpoint(folder / "model_config.json")
+    assert not is_checkpoint("magenta:cat")
+    assert not is_checkpoint("cat.gen.json")

@@ -158,9 +158,7 @@ def remarks(model: SketchRNN) -> list[str]:
     found = []
     at_limit = sum(int((parameter.abs() >= MAX_WEIGHT).sum()) for parameter in model.parameters())
     if at_limit:
-        found.append(
-            f"{at_limit:,} weights are {MAX_WEIGHT:g}, the format's largest: they were clipped by who wrote it"
-        )
+        found.append(f"{at_limit:,} weights are {MAX_WEIGHT:g}, the format's largest: they were clipped by who wrote it")
     version = model.training_facts["imported"]["info"].get("version")
     if model.config.conditional and isinstance(version, int) and version < VERSION:
         found.append(
@@ -245,9 +243,7 @@ def _parts(file: Path, content: bytes) -> tuple[dict[str, Any], Any, Any]:
             raise ValueError(f"{file} is cut off, its end is missing: download it again") from None
         raise ValueError(f"{file} is damaged or no JSON: {error}") from None
     if not isinstance(whole, list) or len(whole) != 3 or not isinstance(whole[0], dict):
-        raise ValueError(
-            f"{file} is no model of the reference's JavaScript, which is a list [info, dimensions, weights]"
-        )
+        raise ValueError(f"{file} is no model of the reference's JavaScript, which is a list [info, dimensions, weights]")
     info, dimensions, weights = whole
     for key, value in info.items():
         flat = isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
