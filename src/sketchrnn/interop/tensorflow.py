@@ -249,7 +249,7 @@ def _prefix(path: Path) -> Path:
         if named is None:
             raise ValueError(
                 f"{path} is no part of a TensorFlow checkpoint (NAME.index and NAME.data-00000-of-00001); "
-                "one file without them is of a format that TensorFlow gave up in 2016"
+                "a checkpoint in one file is of TensorFlow's version 1, which is not read"
             )
         return path.with_name(named[1])
     if not path.is_dir() and path.name != "checkpoint":
