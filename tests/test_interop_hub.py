@@ -20,7 +20,7 @@ from conftest import small_model, wave
 from PIL import Image
 
 import sketchrnn
-from sketchrnn import SketchRNN, checkpoint
+from sketchrnn import SketchRNN, TrainConfig, checkpoint
 from sketchrnn.cli import main
 from sketchrnn.interop import hub
 from sketchrnn.run_folder import RunFolder
@@ -357,6 +357,9 @@ def test_a_card_of_a_run(model: SketchRNN, tmp_path: Path, wave_data: Path, caps
     assert f"| `nats_per_drawing` |  | {tested['nats_per_drawing']:.4g} |" in text
     assert f"| {model.num_parameters:,} |" in text
     assert str(tmp_path) not in text
+    run.start(model.config, TrainConfig())
+    assert main(["push", str(run.path), "me/waves", "--out", str(run.path)]) == 1  # its model would be replaced
+    assert "holds a run: choose another folder" in capsys.readouterr().err
 
 
 def test_the_examples_of_a_card_run(model: SketchRNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def push(
         hub = HfApi(library_name="sketchrnn")
         parts = [CommitOperationAdd(file.name, file) for file in files]
         try:
-            page = hub.create_repo(repo, private=private, exist_ok=True)
+            page = hub.create_repo(repo, private=private or None, exist_ok=True)  # None: as the organisation has it
             hub.create_commit(repo, parts, commit_message="Model, card and pictures")
         except errors.LocalTokenNotFoundError:
             raise PermissionError("nobody is logged in to the Hugging Face hub: `hf auth login`") from None
@@ -108,6 +108,10 @@ def write_folder(
 
     Returns:
         The files.
+
+    Raises:
+        FileExistsError: the folder is a run, whose model would be replaced.
+        ValueError: `repo` is not `org/name`, or model and data do not fit.
     """
     _check_name(repo)
     metrics: list[dict[str, Any]] = []
@@ -117,20 +121,24 @@ def write_folder(
     if data is not None and not isinstance(data, Dataset):
         data = Dataset(data)
     out = Path(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    files = [out / "model.safetensors", out / "samples.png"]
-    checkpoint.save(model, files[0])
-    new = [drawing for t in TEMPERATURES for drawing in sample(model, 8, temperature=t, seed=0)]
-    write(new, files[1], labels=[label for t in TEMPERATURES for label in (f"τ = {t:g}", *[""] * 7)], columns=8)
+    if RunFolder(out).exists():
+        raise FileExistsError(f"{out} holds a run: choose another folder for what shall be published")
     tested: dict[str, float] = {}
+    given: list[Drawing] = []
     if data is not None:
         held_out = data.test if len(data.test) else data.valid
         if not len(held_out):
             raise ValueError(f"{data.folder} has no drawings kept for a test: leave the data out")
         tested = evaluate(model, spread(held_out, EVALUATE_MOST))
-        if model.config.conditional:
-            files.append(out / "reconstructions.png")
-            _reconstructions(model, spread(held_out, 8), files[-1])
+        given = spread(held_out, 8) if model.config.conditional else []
+    new = [drawing for t in TEMPERATURES for drawing in sample(model, 8, temperature=t, seed=0)]
+    out.mkdir(parents=True, exist_ok=True)
+    files = [out / "model.safetensors", out / "samples.png"]
+    checkpoint.save(model, files[0])
+    write(new, files[1], labels=[label for t in TEMPERATURES for label in (f"τ = {t:g}", *[""] * 7)], columns=8)
+    if given:
+        files.append(out / "reconstructions.png")
+        _reconstructions(model, given, files[-1])
     if _has_curves(metrics):
         files.append(out / "curves.svg")
         with atomic_file(files[-1]) as temporary:
