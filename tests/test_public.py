@@ -9,7 +9,7 @@ import sketchrnn
 PUBLIC = [
     *("DataConfig", "DataInfo", "Dataset", "Drawing", "ModelConfig", "SketchRNN", "TrainConfig"),
     *("analogy", "complete", "decode", "density", "evaluate", "interpolate", "load", "log_likelihood"),
-    *("prepare", "preset", "read", "reconstruct", "sample", "save", "train", "write"),
+    *("prepare", "preset", "push", "read", "reconstruct", "sample", "save", "train", "write"),
 ]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sketchrnn.evaluation import density, evaluate, log_likelihood
     from sketchrnn.formats import read
     from sketchrnn.generate import analogy, complete, decode, interpolate, reconstruct, sample
+    from sketchrnn.interop.hub import push
     from sketchrnn.model.network import SketchRNN
     from sketchrnn.render import write
     from sketchrnn.training import train
@@ -39,6 +40,7 @@ _WHERE = {
     "log_likelihood": "evaluation",
     "prepare": "data.prepare",
     "preset": "config",
+    "push": "interop.hub",
     "read": "formats",
     "reconstruct": "generate",
     "sample": "generate",
@@ -65,6 +67,7 @@ __all__ = [
     "log_likelihood",
     "prepare",
     "preset",
+    "push",
     "read",
     "reconstruct",
     "sample",

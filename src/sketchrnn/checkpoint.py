@@ -7,6 +7,7 @@ beside the weights and is what resuming needs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,8 @@ from sketchrnn.model.network import SketchRNN
 
 FORMAT = "sketchrnn model"
 VERSION = 1
+SHIPPED = Path(__file__).parent / "models"  # the models that come with the package, NAME.safetensors
+HUB_NAME = re.compile(r"(?![.-])[\w.-]{1,96}/(?![.-])[\w.-]{1,96}(?:@[\w./-]{1,128})?", re.ASCII)  # org/name@revision
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -59,27 +62,85 @@ def save(model: SketchRNN, path: str | Path, *, training: Mapping[str, Any] | No
 
 
 def load(path: str | Path, *, device: str = "auto") -> SketchRNN:
-    """The model in a run folder or a `.safetensors` file.
+    """The model of a run folder or a `.safetensors` file, one that the package brings, or one of the Hugging Face hub.
 
     Args:
-        path: a run folder (its best model), or a model file.
+        path: a run folder (its best model), or a model file; where there is neither, the name of a model that comes
+            with the package, or `org/name` on the hub, `org/name@revision` for one version of it, which is downloaded
+            once and kept. A `Path` is never looked for on the hub, nor is what would lie in a folder that exists.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
-        FileNotFoundError: there is nothing at `path`.
+        FileNotFoundError: there is nothing at `path`, nor a model of that name.
         ValueError: the file is no model, is damaged, or was written by a newer version.
+        OSError: the hub cannot be reached, or does not give the model.
     """
-    file = Path(path)
-    if file.is_dir():
-        if not (file / "model.safetensors").exists():
-            raise FileNotFoundError(
-                f"{path} holds no model.safetensors: it is not a run, or has not been validated yet"
-            )
-        file = file / "model.safetensors"
-    if not file.exists():
-        raise FileNotFoundError(f"there is no model at {path}: give a run folder or a .safetensors file")
+    file = _find(path)
     tensors, metadata = read_tensors(file)
     return model_from(tensors, metadata, file).to(resolve_device(device))
+
+
+def shipped() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
+
+
+def _find(path: str | Path) -> Path:
+    """The file of the model that `path` names."""
+    file = Path(path)
+    inside = file / "model.safetensors"
+    if inside.exists():
+        return inside
+    if file.is_file():
+        return file
+    if str(path) in shipped():
+        return SHIPPED / f"{path}.safetensors"
+    if file.is_dir():
+        raise FileNotFoundError(f"{path} holds no model.safetensors: it is not a run, or has not been validated yet")
+    if isinstance(path, str) and HUB_NAME.fullmatch(path) and not file.parent.exists():
+        return _from_hub(path)
+    names = f", one that comes with sketchrnn ({', '.join(shipped())})" if shipped() else ""
+    raise FileNotFoundError(
+        f"there is no model at {path}: give a run folder, a .safetensors file{names}, "
+        "or ORG/NAME on the Hugging Face hub"
+    )
+
+
+def _from_hub(name: str) -> Path:
+    """model.safetensors of `org/name` or `org/name@revision`, downloaded unless it was before."""
+    try:
+        from huggingface_hub import errors, hf_hub_download
+    except ImportError:
+        raise FileNotFoundError(
+            f'there is no model at {name}; if it is one on the Hugging Face hub: pip install "sketchrnn[hub]"'
+        ) from None
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(hf_hub_download(repo, "model.safetensors", revision=revision or None, library_name="sketchrnn"))
+    except errors.GatedRepoError:
+        raise PermissionError(f"{repo} asks who wants it: accept its terms on its page, then `hf auth login`") from None
+    except errors.RepositoryNotFoundError:
+        raise FileNotFoundError(
+            f"there is no model {repo}, neither here nor on the Hugging Face hub (for a private one: `hf auth login`)"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise FileNotFoundError(f"{repo} on the Hugging Face hub has no revision {revision}") from None
+    except errors.LocalEntryNotFoundError:  # not kept from before, and no answer
+        raise OSError(
+            f"there is no model at {name} here, and the Hugging Face hub cannot be reached to look for it there"
+        ) from None
+    except errors.EntryNotFoundError:
+        raise FileNotFoundError(
+            f"{repo} on the Hugging Face hub holds no model.safetensors: it is no model of sketchrnn"
+        ) from None
+    except errors.HFValidationError as error:
+        raise ValueError(f"{repo} is no name on the Hugging Face hub: {error}") from None
+    except errors.HfHubHTTPError as error:
+        raise OSError(f"the Hugging Face hub does not give {name}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
 
 
 def model_from(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], file: Path) -> SketchRNN:

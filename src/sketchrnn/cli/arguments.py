@@ -7,7 +7,15 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 _INPUT = "a file of drawings, FILE#7 for the eighth drawing in it, or DATA:test#7 for a dataset's."
 
-Model = Annotated[str, Positional, arg(metavar="MODEL", help="A run folder or a .safetensors file.")]
+Model = Annotated[
+    str,
+    Positional,
+    arg(
+        metavar="MODEL",
+        help="A run folder, a .safetensors file, the name of a model that comes with sketchrnn, or ORG/NAME on the "
+        "Hugging Face hub.",
+    ),
+]
 Data = Annotated[Path, Positional, arg(metavar="DATA", help="A dataset: a folder that `sketchrnn data prepare` wrote.")]
 A = Annotated[str, Positional, arg(metavar="A", help=f"Drawing A: {_INPUT}")]
 B = Annotated[str, Positional, arg(metavar="B", help="Drawing B, likewise.")]

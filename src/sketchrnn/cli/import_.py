@@ -28,6 +28,9 @@ def import_(
     /,
     *,
     out: Annotated[Path | None, arg(metavar="MODEL", help_behavior_hint="")] = None,
+    scale_factor: Annotated[float | None, arg(metavar="FLOAT", help_behavior_hint="")] = None,
+    data: Annotated[Path | None, arg(metavar="DATA", help_behavior_hint="")] = None,
+    max_length: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None,
     list_: Annotated[Flag, arg(name="list")] = False,
 ) -> None:
     """Turn a model of another program into one that all commands take.
@@ -35,12 +38,16 @@ def import_(
     For example:
         sketchrnn import cat.gen.json --out models/cat
         sketchrnn import magenta:cat --out cat.safetensors
+        sketchrnn import trained/vector-6000 --data cat.npz --out cat.safetensors
 
     Args:
         source: A .gen.json or .vae.json file of the reference's JavaScript models, or the name of a published one,
             which is downloaded: magenta:cat has a decoder of 512 units, magenta:cat.large of 1024, and magenta:cat.vae
-            is conditional.
+            is conditional. Or a TensorFlow checkpoint of the reference: its folder, or FOLDER/vector-N.
         out: Where to write: a .safetensors file, or a new folder for it.
+        scale_factor: Of a TensorFlow checkpoint, which does not tell it: what the offsets were divided by.
+        data: In place of it, the drawings it was trained on, an .npz file or a dataset, to compute it from.
+        max_length: N_max, points of the longest drawing, where the checkpoint has no model_config.json that tells it.
         list_: Print the names of the published models, one a line.
     """
     from sketchrnn.generate import typical_size
@@ -54,12 +61,14 @@ def import_(
         print("sketchrnn import: name a FILE and where to write with --out MODEL, or use --list", file=sys.stderr)
         raise SystemExit(2)
     target = _target(out)
-    model = _read(source)
-    with busy("measuring"):  # what the format does not say, and fitting drawings to the model needs
-        model.data = replace(model.data, size=typical_size(model))
+    model = _read(source, scale_factor, data, max_length)
+    if not model.data.size:
+        with busy("measuring"):  # what the format does not say, and fitting drawings to the model needs
+            model.data = replace(model.data, size=typical_size(model))
     target.parent.mkdir(parents=True, exist_ok=True)
     sketchrnn.save(model, target)
-    for remark in magenta.remarks(model):
+    remarks = magenta.remarks(model) if model.training_facts["imported"]["format"] == "magenta-js" else []
+    for remark in remarks:
         print(f"{source}: {remark}", file=sys.stderr)
     kind = "conditional" if model.config.conditional else "decoder only"
     print(
@@ -69,19 +78,23 @@ def import_(
     )
 
 
-def _read(source: str) -> "SketchRNN":
+def _read(source: str, scale_factor: float | None, data: Path | None, max_length: int | None) -> "SketchRNN":
     """The model that `source` names. What it is decides who reads it."""
     from sketchrnn.data.sources import QUICKDRAW_LICENCE
-    from sketchrnn.interop import magenta
+    from sketchrnn.interop import magenta, tensorflow
 
+    if tensorflow.is_checkpoint(source):
+        return tensorflow.read(source, scale_factor=scale_factor, data=data, max_length=max_length)
+    if scale_factor is not None or data is not None or max_length is not None:
+        raise ValueError(f"{source} brings its own scale factor and N_max; only TensorFlow checkpoints need them given")
     if source.startswith(PUBLISHED):
         path = magenta.download(source.removeprefix(PUBLISHED), progress=True)
         return magenta.read(path, licence=QUICKDRAW_LICENCE)
     if source.endswith(".json"):
         return magenta.read(source)
     raise ValueError(
-        f"{source} cannot be imported: give a .gen.json or .vae.json file, or {PUBLISHED}NAME "
-        "(sketchrnn import --list shows the names)"
+        f"{source} cannot be imported: give a .gen.json or .vae.json file, the folder of a TensorFlow checkpoint, "
+        f"or {PUBLISHED}NAME (sketchrnn import --list shows the names)"
     )
 
 
