@@ -61,6 +61,11 @@ class Growing:
     def ended(self) -> bool:
         return self._path is not None and self._path.ended
 
+    @property
+    def num_drawn(self) -> int:
+        """Points that it has beyond what was given."""
+        return max(0, self._path.length - len(self.wanted.prefix)) if self._path else 0
+
     def new_points(self) -> NDArray[np.float32]:
         """(k, 3) stroke-3 rows drawn since the last call, in the units of the model's data, without what was given.
 
@@ -226,7 +231,7 @@ def reconstruct(
     _require_conditional(model)
     _check(n, temperature, seed)
     given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
-    mu, sigma = _encode(model, given)
+    mu, sigma = model.encode_each(given)
     if not sample_z:
         return decode(model, mu, n=n, temperature=temperature, seed=seed)
     z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
@@ -256,8 +261,9 @@ def interpolate(
     Returns:
         `steps` drawings, from a's reconstruction to b's.
     """
-    z = interpolated_z(model, a, b, steps=steps, method=method)
-    return decode(model, z, temperature=temperature, seed=seed)
+    _require_conditional(model)
+    way = between(*model.encode_each([a, b])[0], steps=steps, method=method)
+    return decode(model, way, temperature=temperature, seed=seed)
 
 
 def analogy(
@@ -278,7 +284,9 @@ def analogy(
         n: drawings of the result.
         temperature, seed: as in `sample`.
     """
-    return decode(model, analogous_z(model, a, b, c), n=n, temperature=temperature, seed=seed)
+    _require_conditional(model)
+    z_a, z_b, z_c = model.encode_each([a, b, c])[0]
+    return decode(model, z_a + (z_b - z_c), n=n, temperature=temperature, seed=seed)
 
 
 def complete(
@@ -332,8 +340,7 @@ def wanted_of_z(
     seed: int = 0,
     max_length: int | None = None,
 ) -> list[Wanted]:
-    """What `decode` draws, and with z = `latent_means`, `interpolated_z` or `analogous_z` what those that begin with
-    drawings draw."""
+    """What `decode` draws, and with their z also `reconstruct`, `interpolate` and `analogy`."""
     _require_conditional(model)
     _check(n, temperature, seed)
     rows = model.check_z(z)
@@ -350,8 +357,9 @@ def wanted_endings(
     seed: int = 0,
     z: ArrayLike | None = None,
     max_length: int | None = None,
+    encoded: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> list[Wanted]:
-    """What `complete` draws."""
+    """What `complete` draws; `encoded` is what `model.encode([prefix])` gives, where that is known already."""
     _check(n, temperature, seed)
     longest = model.data.max_length if max_length is None else max_length
     if len(prefix) >= longest:
@@ -362,7 +370,7 @@ def wanted_endings(
     latent: NDArray[np.float32] | None = None
     if model.config.conditional:
         if z is None:
-            mu, sigma = model.encode([prefix])
+            mu, sigma = model.encode([prefix]) if encoded is None else encoded
             latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
         else:
             rows = model.check_z(z)
@@ -374,40 +382,20 @@ def wanted_endings(
     return _wanted(model, latent, range(n), temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
 
 
-def latent_means(model: SketchRNN, drawings: Sequence[Drawing]) -> NDArray[np.float32]:
-    """mu (n, N_z) of drawings, each encoded by itself, so that it does not depend on the others by a last bit.
-
-    Raises:
-        ValueError: the model is decoder only.
-    """
-    _require_conditional(model)
-    return _encode(model, drawings)[0]
-
-
-def interpolated_z(
-    model: SketchRNN,
-    a: Drawing,
-    b: Drawing,
+def between(
+    z_a: NDArray[np.float32],
+    z_b: NDArray[np.float32],
     *,
     steps: int = 10,
     method: Literal["spherical", "linear"] = "spherical",
 ) -> NDArray[np.float32]:
-    """(steps, N_z): the way of `interpolate` from z_a to z_b."""
-    _require_conditional(model)
+    """(steps, N_z): the way from z_a to z_b, both included."""
     if steps < 2:
         raise ValueError(f"steps is {steps}; a way has at least its two ends")
     if method not in ("spherical", "linear"):
         raise ValueError(f"method is {method!r}, not spherical or linear")
-    z_a, z_b = _encode(model, [a, b])[0]
     path = slerp if method == "spherical" else lerp
     return np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
-
-
-def analogous_z(model: SketchRNN, a: Drawing, b: Drawing, c: Drawing) -> NDArray[np.float32]:
-    """(N_z,): z_a + (z_b - z_c)."""
-    _require_conditional(model)
-    z_a, z_b, z_c = _encode(model, [a, b, c])[0]
-    return z_a + (z_b - z_c)
 
 
 def lerp(a: NDArray[np.float32], b: NDArray[np.float32], t: float) -> NDArray[np.float32]:
@@ -449,13 +437,6 @@ def _wanted(
         )
         for row, stream in enumerate(streams)
     ]
-
-
-def _encode(model: SketchRNN, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """mu and sigma (n, N_z), each drawing by itself, so that they do not depend on their neighbours by a last bit."""
-    parts = [model.encode([drawing]) for drawing in drawings]
-    empty = np.zeros((0, model.config.z_size), np.float32)
-    return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(sigma for _, sigma in parts)])
 
 
 def _random_numbers(seed: int, stream: int, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

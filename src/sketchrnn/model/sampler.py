@@ -84,7 +84,8 @@ class Sampler:
             _, of_z = native_weights(self._model.decoder, of_z, len(paths))
         temperatures = [path.temperature for path in paths]
         numbers = [
-            [torch.from_numpy(getattr(path, name)) for path in paths] for name in ("points", "uniform", "normal", "rows")
+            [torch.from_numpy(getattr(path, name)) for path in paths]
+            for name in ("points", "uniform", "normal", "rows")
         ]
         places = self._steps.enter(state, of_z, temperatures, *numbers)
         self._running.update(zip(places, paths, strict=True))
@@ -197,7 +198,9 @@ class _Slots:
             self._live &= t < self._longest
         self._progress = t.tolist(), (~self._live).tolist()
         for slot, rows in self._out.items():
-            rows[before[slot] : self._progress[0][slot]] = self._rows[slot, before[slot] : self._progress[0][slot]].cpu()
+            rows[before[slot] : self._progress[0][slot]] = self._rows[
+                slot, before[slot] : self._progress[0][slot]
+            ].cpu()
 
     def progress(self, slot: int) -> tuple[int, bool]:
         return self._progress[0][slot], self._progress[1][slot]
