@@ -42,6 +42,11 @@ READERS = 2  # files that are read at the same time
 MOST_DENSITY_POINTS = 1_000
 NDJSON = "application/x-ndjson"
 
+PLAIN = {  # what the framework says, in a sentence
+    "Not Found": "there is nothing at this address",
+    "Method Not Allowed": "this address does not answer that method",
+    "There was an error parsing the body": "the request is not JSON that can be read",
+}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
@@ -424,7 +429,7 @@ async def _map(server: Server, name: str) -> bytes:
         {
             "x": round(x, 5),
             "y": round(y, 5),
-            "z": [round(value, 5) for value in z],
+            "z": [round(value, 4) for value in z],
             "drawing": wire([line.round(3).tolist() for line in drawing.lines()], drawing.label),
         }
         for (x, y), z, drawing in zip(places.tolist(), mu.tolist(), drawings, strict=True)
@@ -612,9 +617,13 @@ def _sentence(error: Exception) -> tuple[int, str, dict[str, str]]:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
         said = str(first["msg"]).removeprefix("Value error, ")
-        return 400 if first["type"] == "json_invalid" else 422, f"{place}: {said}"[:500] if place else said[:500], {}
+        if first["type"] == "json_invalid":
+            return 400, "the request is not JSON", {}
+        if not place:
+            return 422, "the request must be a JSON object, sent with Content-Type: application/json", {}
+        return 422, f"{place}: {said[:1].lower()}{said[1:]}"[:500], {}
     if isinstance(error, HTTPException):
-        return error.status_code, str(error.detail), dict(error.headers or {})
+        return error.status_code, PLAIN.get(str(error.detail), str(error.detail)), dict(error.headers or {})
     if isinstance(error, Overloaded):
         return 503, "there is too much to do at the moment; try again in a few seconds", {"Retry-After": "2"}
     if isinstance(error, TooLong):
