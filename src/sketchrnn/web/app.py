@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -40,6 +40,7 @@ NOT_BUILT = (
 READ_SECONDS = 15
 READERS = 2  # files that are read at the same time
 MOST_DENSITY_POINTS = 1_000
+MOST_FILM_PIXELS = 1_000_000  # of a frame
 NDJSON = "application/x-ndjson"
 
 PLAIN = {  # what the framework says, in a sentence
@@ -53,6 +54,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         400: "The request is not JSON.",
         401: "The token is missing or wrong.",
         403: "The server was called by a name that is not its own.",
+        404: "There is no such model.",
         408: "The request did not arrive in time.",
         413: "The request is too large.",
         422: "Something in the request cannot be; the sentence says what.",
@@ -500,6 +502,8 @@ def _add_files(app: FastAPI, server: Server) -> None:
         drawings = [each.drawing() for each in form.drawings]
         if not any(map(len, drawings)):
             raise ValueError("there is no point in these drawings")
+        if format == "gif" and len(drawings) * form.cell**2 > MOST_FILM_PIXELS:
+            raise ValueError(f"a film may have {MOST_FILM_PIXELS:,} pixels; send fewer drawings, or a smaller cell")
         async with server.readers:
             content = await asyncio.to_thread(_written, drawings, format, form.columns, form.cell)
         kinds = {"svg": "image/svg+xml", "ndjson": NDJSON}
@@ -605,7 +609,7 @@ class _Assets(StaticFiles):
 def _handle_errors(app: FastAPI) -> None:
     def problem(_: Request, error: Exception) -> Response:
         status, sentence, headers = _sentence(error)
-        return JSONResponse({"detail": sentence}, status, headers)
+        return _json({"detail": sentence}, status, headers)
 
     for kind in (ValueError, RequestValidationError, HTTPException, Overloaded, TooLong, Exception):
         app.exception_handler(kind)(problem)
@@ -686,5 +690,6 @@ def _raised(result: Any) -> Any:
     return result
 
 
-def _json(content: Any) -> Response:
-    return Response(json.dumps(content, separators=(",", ":"), allow_nan=False), media_type="application/json")
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Response(text, status, headers, media_type="application/json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -16,6 +17,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 MOST_BODY = 2 * 2**20  # bytes of JSON
 MOST_FILE = 16 * 2**20  # bytes of a file to be read
@@ -156,6 +159,10 @@ class Guard:
         except _TooSlow:
             if not started:
                 await _answer(send, 408, "the request did not arrive in time", {"Connection": "close"})
+        except Exception:
+            log.exception("a request failed")
+            if not started:
+                await _answer(send, 500, "the server failed; its log says how", {})
 
 
 def _host_name(host: bytes) -> str:
