@@ -206,14 +206,21 @@ class ModelsAnswer(BaseModel):
     models: list[ModelAnswer]
 
 
+class AnswerDrawing(BaseModel):
+    """As a drawing in a request; an unfinished last stroke counts as one."""
+
+    lines: list[list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+    label: str | None = None
+
+
 class DrawingsAnswer(BaseModel):
-    drawings: list[WireDrawing]
+    drawings: list[AnswerDrawing]
     model: str
     seed: int
 
 
 class FileAnswer(BaseModel):
-    drawings: list[WireDrawing]
+    drawings: list[AnswerDrawing]
     left_out: Annotated[int, Field(description="Drawings of the file that are not in the answer.")]
 
 
@@ -236,7 +243,7 @@ class MapPoint(BaseModel):
     x: float
     y: float
     z: list[float]
-    drawing: WireDrawing
+    drawing: AnswerDrawing
 
 
 class MapAnswer(BaseModel):
