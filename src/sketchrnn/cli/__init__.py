@@ -28,6 +28,7 @@ Neural networks that learn to draw.
   import       a model of another program, to use here
   export       a model for another program
   push         publish a model on the Hugging Face hub
+  serve        the drawing page in a browser, and models over HTTP
   bench        how fast this machine trains and samples
 
   -h, --help   show this, or with a COMMAND the help of that command
@@ -41,7 +42,7 @@ Example:
 
 COMMANDS = (
     *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
-    *("import", "export", "push", "bench"),
+    *("import", "export", "push", "serve", "bench"),
 )
 
 
