@@ -1,7 +1,13 @@
 """What several tests need: small drawings of our own making, small models, and the folder of real drawings."""
 
 import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -106,3 +112,64 @@ def wave_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = ModelConfig(encoder_size=8, decoder_size=12, z_size=4, num_mixtures=3, hyper_units=6, hyper_embedding=2)
+
+
+@dataclass
+class WebServer:
+    """What a local HTTP server serves, and what it does wrong."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    etag: str | None = '"one"'
+    cut_after: list[int] = field(default_factory=list)
+    """The next answers end after so many bytes."""
+    statuses: list[int] = field(default_factory=list)
+    """The next answers have these, and no file."""
+    ranges: bool = True
+    wrong_length: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
+    """Path and Range of all that was asked."""
+    base: str = ""
+
+
+@pytest.fixture
+def web_server() -> Iterator[WebServer]:
+    state = WebServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range")
+            state.requests.append((self.path, asked))
+            content = state.files.get(unquote(self.path))
+            status = state.statuses.pop(0) if state.statuses else 200 if content is not None else 404
+            if status != 200 or content is None:
+                self.send_error(status)
+                return
+            start = 0
+            if asked and state.ranges and self.headers.get("If-Range") == state.etag:
+                start = int(asked.removeprefix("bytes=").removesuffix("-"))
+                if start >= len(content):
+                    self.send_error(416)
+                    return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.send_header("Content-Length", str(len(content) - start + state.wrong_length))
+            if state.etag:
+                self.send_header("ETag", state.etag)
+            for name, value in state.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            end = start + state.cut_after.pop(0) if state.cut_after else len(content)
+            self.wfile.write(content[start:end])
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        state.base = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield state
+        server.shutdown()
+        thread.join()

@@ -4,17 +4,13 @@ import base64
 import hashlib
 import importlib.metadata
 import io
-import threading
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from conftest import WebServer
 
 from sketchrnn import formats
 from sketchrnn.data.sources import download, download_folder, kanjivg, quickdraw_classes
@@ -30,68 +26,13 @@ def npz_bytes(tmp_path: Path, num_drawings: int = 3) -> bytes:
     return content
 
 
-@dataclass
-class Mirror:
-    """What the server serves, and what it does wrong."""
-
-    files: dict[str, bytes]
-    etag: str | None = '"one"'
-    cut_after: list[int] = field(default_factory=list)
-    """The next answers end after so many bytes."""
-    statuses: list[int] = field(default_factory=list)
-    """The next answers have these, and no file."""
-    ranges: bool = True
-    wrong_length: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-    """Path and Range of all that was asked."""
-    base: str = ""
-
-
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    state = Mirror({"/sketchrnn/cat.npz": npz_bytes(tmp_path)})
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            state.requests.append((self.path, asked))
-            content = state.files.get(unquote(self.path))
-            status = state.statuses.pop(0) if state.statuses else 200 if content is not None else 404
-            if status != 200 or content is None:
-                self.send_error(status)
-                return
-            start = 0
-            if asked and state.ranges and self.headers.get("If-Range") == state.etag:
-                start = int(asked.removeprefix("bytes=").removesuffix("-"))
-                if start >= len(content):
-                    self.send_error(416)
-                    return
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(content) - start + state.wrong_length))
-            if state.etag:
-                self.send_header("ETag", state.etag)
-            for name, value in state.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            end = start + state.cut_after.pop(0) if state.cut_after else len(content)
-            self.wfile.write(content[start:end])
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.base = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield state
-        server.shutdown()
-        thread.join()
+def mirror(web_server: WebServer, tmp_path: Path) -> WebServer:
+    web_server.files["/sketchrnn/cat.npz"] = npz_bytes(tmp_path)
+    return web_server
 
 
-def fetch(mirror: Mirror, out: Path, name: str = "cat", **given: Any) -> Path:
+def fetch(mirror: WebServer, out: Path, name: str = "cat", **given: Any) -> Path:
     [path] = download([name], out=out, base=mirror.base, pause=0, **given)
     return path
 
@@ -107,7 +48,7 @@ def test_the_classes_are_those_of_the_data_set() -> None:
     assert {"cat", "The Eiffel Tower", "t-shirt", "hot air balloon"} <= set(classes)
 
 
-def test_a_file_is_fetched_once(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_file_is_fetched_once(mirror: WebServer, tmp_path: Path) -> None:
     path = fetch(mirror, tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "cat.npz"
     assert path.read_bytes() == mirror.files["/sketchrnn/cat.npz"]
@@ -116,7 +57,7 @@ def test_a_file_is_fetched_once(mirror: Mirror, tmp_path: Path) -> None:
     assert only_file(path.parent) == "cat.npz"
 
 
-def test_the_forms_and_names_with_spaces(mirror: Mirror, tmp_path: Path) -> None:
+def test_the_forms_and_names_with_spaces(mirror: WebServer, tmp_path: Path) -> None:
     line = b'{"word":"hot dog","drawing":[[[0,9],[0,9]]]}\n'
     raw = b'{"word":"hot dog","drawing":[[[0,9],[0,9],[0,7]]]}\n'
     formats.write([Drawing([[0, 0, 0], [9, 9, 1]])], tmp_path / "made.bin")
@@ -132,14 +73,14 @@ def test_the_forms_and_names_with_spaces(mirror: Mirror, tmp_path: Path) -> None
     assert mirror.requests[0][0] == "/full/simplified/hot%20dog.ndjson"
 
 
-def test_a_broken_connection_is_resumed(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_broken_connection_is_resumed(mirror: WebServer, tmp_path: Path) -> None:
     mirror.cut_after = [100, 50]
     path = fetch(mirror, tmp_path / "out")
     assert path.read_bytes() == mirror.files["/sketchrnn/cat.npz"]
     assert [asked for _, asked in mirror.requests] == [None, "bytes=100-", "bytes=150-"]
 
 
-def test_the_next_call_continues_what_one_left(mirror: Mirror, tmp_path: Path) -> None:
+def test_the_next_call_continues_what_one_left(mirror: WebServer, tmp_path: Path) -> None:
     mirror.cut_after = [40] * 5
     with pytest.raises(OSError, match=r"could not be downloaded in 5 tries .* run the same again to continue"):
         fetch(mirror, tmp_path / "out")
@@ -149,7 +90,7 @@ def test_the_next_call_continues_what_one_left(mirror: Mirror, tmp_path: Path) -
     assert only_file(tmp_path / "out") == "cat.npz"
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_fetched_anew(mirror: WebServer, tmp_path: Path) -> None:
     mirror.cut_after = [40] * 5
     with pytest.raises(OSError, match="5 tries"):
         fetch(mirror, tmp_path / "out")
@@ -157,26 +98,26 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(mirror: Mirror, tmp_path:
     assert fetch(mirror, tmp_path / "out").read_bytes() == mirror.files["/sketchrnn/cat.npz"]
 
 
-def test_a_part_that_is_whole_already_does_not_stand_in_the_way(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_part_that_is_whole_already_does_not_stand_in_the_way(mirror: WebServer, tmp_path: Path) -> None:
     (tmp_path / ".part.cat.npz").write_bytes(mirror.files["/sketchrnn/cat.npz"])
     (tmp_path / ".part.cat.npz.etag").write_text('"one"')
     assert fetch(mirror, tmp_path).read_bytes() == mirror.files["/sketchrnn/cat.npz"]
 
 
 @pytest.mark.parametrize("etag", [None, '"one"'])
-def test_a_server_without_ranges_or_etags(mirror: Mirror, tmp_path: Path, etag: str | None) -> None:
+def test_a_server_without_ranges_or_etags(mirror: WebServer, tmp_path: Path, etag: str | None) -> None:
     mirror.ranges, mirror.etag, mirror.cut_after = False, etag, [100, 100]
     assert fetch(mirror, tmp_path / "out").read_bytes() == mirror.files["/sketchrnn/cat.npz"]
 
 
-def test_a_server_that_is_busy_is_asked_again(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_server_that_is_busy_is_asked_again(mirror: WebServer, tmp_path: Path) -> None:
     mirror.statuses = [503, 429, 500]
     assert fetch(mirror, tmp_path / "out").exists()
     assert len(mirror.requests) == 4
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_refusal_is_final(mirror: Mirror, tmp_path: Path, status: int) -> None:
+def test_a_refusal_is_final(mirror: WebServer, tmp_path: Path, status: int) -> None:
     mirror.statuses = [status]
     with pytest.raises(OSError, match=rf"/sketchrnn/cat.npz answers {status}"):
         fetch(mirror, tmp_path / "out")
@@ -184,14 +125,14 @@ def test_a_refusal_is_final(mirror: Mirror, tmp_path: Path, status: int) -> None
 
 
 @pytest.mark.parametrize("more", [7, -7])
-def test_a_wrong_length_is_never_taken_for_whole(mirror: Mirror, tmp_path: Path, more: int) -> None:
+def test_a_wrong_length_is_never_taken_for_whole(mirror: WebServer, tmp_path: Path, more: int) -> None:
     mirror.wrong_length = more
     with pytest.raises((OSError, ValueError), match=r"cat.npz"):
         fetch(mirror, tmp_path / "out")
     assert not (tmp_path / "out" / "cat.npz").exists()
 
 
-def test_a_wrong_checksum_is_noticed(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_noticed(mirror: WebServer, tmp_path: Path) -> None:
     content = mirror.files["/sketchrnn/cat.npz"]
     mirror.headers["x-goog-hash"] = f"crc32c=AAAAAA==,md5={base64.b64encode(hashlib.md5(b'other').digest()).decode()}"
     with pytest.raises(ValueError, match="came damaged, its checksum is wrong"):
@@ -218,7 +159,7 @@ def cut_off_zip() -> bytes:
         (b"", "cut off or no .npz file"),
     ],
 )
-def test_what_is_no_npz_is_recognised(mirror: Mirror, tmp_path: Path, content: bytes, why: str) -> None:
+def test_what_is_no_npz_is_recognised(mirror: WebServer, tmp_path: Path, content: bytes, why: str) -> None:
     mirror.files["/sketchrnn/cat.npz"] = content
     with pytest.raises(ValueError, match=why):
         fetch(mirror, tmp_path / "out")
@@ -226,7 +167,7 @@ def test_what_is_no_npz_is_recognised(mirror: Mirror, tmp_path: Path, content: b
 
 
 @pytest.mark.parametrize("content", [b'{"word":"cat","drawing":[[[0,9],[0', b'{"some": "json"}\n', b"403\n"])
-def test_what_is_no_ndjson_is_recognised(mirror: Mirror, tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_ndjson_is_recognised(mirror: WebServer, tmp_path: Path, content: bytes) -> None:
     mirror.files["/full/simplified/cat.ndjson"] = content
     with pytest.raises(ValueError, match=r"what came from .*cat.ndjson"):
         fetch(mirror, tmp_path / "out", form="simplified")
@@ -247,13 +188,13 @@ def test_no_network(tmp_path: Path) -> None:
         download(["cat"], out=tmp_path, base="http://127.0.0.1:9", pause=0)
 
 
-def test_a_folder_that_cannot_be_written(mirror: Mirror, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(mirror: WebServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         fetch(mirror, tmp_path / "file" / "out")
 
 
-def test_where_downloads_are_kept(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_downloads_are_kept(mirror: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert download_folder() == tmp_path / "sketchrnn" / "quickdraw"
     assert download(["cat"], base=mirror.base) == [download_folder() / "cat.npz"]

@@ -86,6 +86,9 @@ class DataInfo:
     """Median longer side of the training drawings, in their own units; 0 where unknown."""
     start_token: tuple[float, float, float, float, float] = (0.0, 0.0, 1.0, 0.0, 0.0)
     """S_0: the first input of the decoder."""
+    from_first_point: bool = False
+    """Its drawings began at their first point, wherever on the sheet that was; the first offset of what it is given
+    to complete or to encode then counts as 0."""
 
     def __post_init__(self) -> None:
         _check(

@@ -209,7 +209,7 @@ def complete(
     latent: NDArray[np.float32] | None = None
     if model.config.conditional:
         if z is None:
-            mu, sigma = model.encode([prefix])
+            mu, sigma = model.encode([_as_it_knows(model, prefix)])
             latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
         else:
             rows = model.check_z(z)
@@ -257,7 +257,7 @@ def _draw(
     if longest < 1:
         raise ValueError(f"max_length is {longest}; it must be at least 1")
     given = Drawing(np.zeros((0, 3), np.float32)) if prefix is None else prefix
-    points = Drawing(normalise(given.stroke3, model.data.scale_factor)).stroke5()
+    points = Drawing(normalise(_as_it_knows(model, given).stroke3, model.data.scale_factor)).stroke5()
     drawings: list[Drawing] = []
     for start in range(0, len(streams), AT_ONCE):
         part = slice(start, start + AT_ONCE)
@@ -267,9 +267,18 @@ def _draw(
     return drawings
 
 
+def _as_it_knows(model: SketchRNN, drawing: Drawing) -> Drawing:
+    """The drawing moved to where those began that the model learned from."""
+    if not model.data.from_first_point:
+        return drawing
+    rows = drawing.stroke3.copy()
+    rows[:1, :2] = 0
+    return Drawing(rows)
+
+
 def _encode(model: SketchRNN, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """mu and sigma (n, N_z), each drawing by itself, so that they do not depend on their neighbours by a last bit."""
-    parts = [model.encode([drawing]) for drawing in drawings]
+    parts = [model.encode([_as_it_knows(model, drawing)]) for drawing in drawings]
     empty = np.zeros((0, model.config.z_size), np.float32)
     return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(sigma for _, sigma in parts)])
 

@@ -29,8 +29,8 @@ def export(
         sketchrnn export runs/cat --to magenta-js --out cat.gen.json
 
     Args:
-        to: magenta-js is JSON for @magenta/sketch (.gen.json, a decoder-only model) or the older sketch_rnn.js (.vae.json,
-            a conditional one).
+        to: magenta-js is JSON for @magenta/sketch (.gen.json, a decoder-only model) or for the older sketch_rnn.js
+            (.vae.json, a conditional one).
         out: Where to write.
     """
     network = sketchrnn.load(model, device="cpu")

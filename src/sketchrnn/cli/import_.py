@@ -54,7 +54,7 @@ def import_(
     from sketchrnn.interop import magenta
 
     if list_:
-        print("\n".join(f"{PUBLISHED}{name}" for name in magenta.NAMES))
+        print("\n".join(f"{PUBLISHED}{name}" for name in magenta.published_names()))
         print("as their publisher lists them; each also with .large, and all but everything with .vae", file=sys.stderr)
         return
     if not source or out is None:

@@ -1,6 +1,7 @@
 """`sketchrnn train`: train a model on a dataset."""
 
 import json
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -51,6 +52,8 @@ class Train:
 def main(argv: Sequence[str]) -> None:
     given = tyro.cli(Train, prog=PROG, args=argv)
     model, train = _defaults(given)
+    if given.init is not None and not given.resume:
+        _compare_units(given.data, given.init)
     # The same options once more, over other defaults.
     defaults = Train(data=given.data, out=given.out, model=model, train=train)
     args = tyro.cli(Train, prog=PROG, args=argv, default=defaults)
@@ -93,6 +96,18 @@ def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
         )
     except ValueError as error:
         raise ValueError(f"{args.config}: {error}") from error
+
+
+def _compare_units(data: Path, init: str) -> None:
+    """Says so on stderr where the drawings are of another size than those that the model to start from knows."""
+    ours, theirs = sketchrnn.Dataset(data).info, sketchrnn.load(init, device="cpu").data
+    ratio = ours.scale_factor / theirs.scale_factor
+    if not 0.8 < ratio < 1.25:
+        size = f", or prepare them with --size {ours.size / ratio:.0f}" if ours.size else ""
+        print(
+            f"the offsets in {data} are {ratio:.2g} times those that {init} knows: it has to learn that, too{size}",
+            file=sys.stderr,
+        )
 
 
 def _tables(path: Path) -> dict[str, Any]:

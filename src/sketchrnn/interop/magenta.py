@@ -1,14 +1,15 @@
 """The reference's JavaScript models, both ways: `.gen.json` (decoder only) and `.vae.json` (conditional).
 
-A file is a JSON array `[info, dimensions, weights]`. `info` says what the model is, `dimensions` the shape of each weight,
-`weights` holds them as base64 of little-endian int16 q: a weight is 10 q / 32767. `@magenta/sketch` runs the first kind,
-the older `sketch_rnn.js` both.
+A file is a JSON array `[info, dimensions, weights]`. `info` says what the model is, `dimensions` the shape of each
+weight, `weights` holds them as base64 of little-endian int16 q: a weight is 10 q / 32767. `@magenta/sketch` runs the
+first kind, the older `sketch_rnn.js` both.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.resources
 import json
 import math
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sketchrnn.config import DataInfo, ModelConfig
+from sketchrnn.config import DataInfo, ModelConfig, from_dict
 from sketchrnn.data.fetch import cache_folder, check_address, fetch
 from sketchrnn.formats.atomic import atomic_file
 from sketchrnn.model.network import SketchRNN
@@ -29,18 +30,6 @@ from sketchrnn.model.network import SketchRNN
 BASE_URL = "https://storage.googleapis.com/quickdraw-models/sketchRNN"
 # Where a published model stands below that address. The README files of @magenta/sketch and sketch_rnn.js say so.
 PATHS = {"": "models/{}.gen.json", ".large": "large_models/{}.gen.json", ".vae": "large_models/{}.vae.json"}
-# The names in those README files; `everything` is decoder only.
-NAMES = (
-    "alarm_clock ambulance angel ant antyoga backpack barn basket bear bee beeflower bicycle bird book brain bridge "
-    "bulldozer bus butterfly cactus calendar castle cat catbus catpig chair couch crab crabchair crabrabbitfacepig "
-    "cruise_ship diving_board dog dogbunny dolphin duck elephant elephantpig everything eye face fan fire_hydrant "
-    "firetruck flamingo flower floweryoga frog frogsofa garden hand hedgeberry hedgehog helicopter kangaroo key lantern "
-    "lighthouse lion lionsheep lobster map mermaid monapassport monkey mosquito octopus owl paintbrush palm_tree parrot "
-    "passport peas penguin pig pigsheep pineapple pool postcard power_outlet rabbit rabbitturtle radio radioface rain "
-    "rhinoceros rifle roller_coaster sandwich scorpion sea_turtle sheep skull snail snowflake speedboat spider squirrel "
-    "steak stove strawberry swan swing_set the_mona_lisa tiger toothbrush toothpaste tractor trombone truck whale "
-    "windmill yoga yogabicycle"
-).split()
 
 MAX_WEIGHT = 10.0  # of a weight in these files
 MAX_BYTES = 1 << 28  # of a file: a decoder of 5,000 units
@@ -75,6 +64,12 @@ _OURS = {
         for part in ("W_xh", "W_hh", "bias")
     },
 }
+
+
+def published_names() -> tuple[str, ...]:
+    """The models that were published, as the README files of @magenta/sketch and sketch_rnn.js list them."""
+    text = importlib.resources.files("sketchrnn.interop").joinpath("magenta_names.txt").read_text("utf-8")
+    return tuple(text.splitlines())
 
 
 def read(path: str | Path, *, licence: str = "") -> SketchRNN:
@@ -158,7 +153,7 @@ def remarks(model: SketchRNN) -> list[str]:
     found = []
     at_limit = sum(int((parameter.abs() >= MAX_WEIGHT).sum()) for parameter in model.parameters())
     if at_limit:
-        found.append(f"{at_limit:,} weights are {MAX_WEIGHT:g}, the format's largest: they were clipped by who wrote it")
+        found.append(f"{at_limit:,} weights are {MAX_WEIGHT:g}, the format's largest: who wrote it clipped them")
     version = model.training_facts["imported"]["info"].get("version")
     if model.config.conditional and isinstance(version, int) and version < VERSION:
         found.append(
@@ -191,10 +186,10 @@ def download(
     """
     check_address(base)
     stem, dot, kind = name.partition(".")
-    if stem not in NAMES or dot + kind not in PATHS or name == "everything.vae":
+    if stem not in published_names() or dot + kind not in PATHS or name == "everything.vae":
         raise ValueError(
-            f"no published model is called {name!r}; `sketchrnn import --list` shows the {len(NAMES)} names, each alone, "
-            "with .large or with .vae"
+            f"no published model is called {name!r}; `sketchrnn import --list` shows the names, each alone, with "
+            ".large or with .vae"
         )
     place = PATHS[dot + kind].format(stem)
     path = (cache_folder("magenta-js") if out is None else Path(out)) / place
@@ -243,7 +238,7 @@ def _parts(file: Path, content: bytes) -> tuple[dict[str, Any], Any, Any]:
             raise ValueError(f"{file} is cut off, its end is missing: download it again") from None
         raise ValueError(f"{file} is damaged or no JSON: {error}") from None
     if not isinstance(whole, list) or len(whole) != 3 or not isinstance(whole[0], dict):
-        raise ValueError(f"{file} is no model of the reference's JavaScript, which is a list [info, dimensions, weights]")
+        raise ValueError(f"{file} is no model of the reference's JavaScript: it is not [info, dimensions, weights]")
     info, dimensions, weights = whole
     for key, value in info.items():
         flat = isinstance(value, str | int | None) or (isinstance(value, float) and math.isfinite(value))
@@ -286,11 +281,12 @@ def _config(file: Path, shapes: Mapping[str, tuple[int, ...]], conditional: bool
     outputs = shapes["output_b"][0]
     if outputs < 9 or (outputs - 3) % 6:
         raise ValueError(f"{file}: output_b has {outputs} numbers, not 3 + 6 M for a mixture of M normals")
-    sizes = {"decoder_size": shapes["decoder W_hh"][0], "num_mixtures": (outputs - 3) // 6}
+    encoder = {}
     if conditional:
-        sizes |= {"encoder_size": shapes["forward encoder W_hh"][0], "z_size": shapes["mu_b"][0]}
+        encoder = {"encoder_size": shapes["forward encoder W_hh"][0], "z_size": shapes["mu_b"][0]}
+    decoder = {"decoder_size": shapes["decoder W_hh"][0], "num_mixtures": (outputs - 3) // 6}
     try:
-        return ModelConfig(conditional=conditional, **sizes)
+        return from_dict(ModelConfig, {"conditional": conditional, **encoder, **decoder})
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
 
@@ -315,6 +311,7 @@ def _data(file: Path, info: Mapping[str, Any], licence: str) -> DataInfo:
             name=name,
             licence=licence,
             start_token=tuple(map(float, token)),  # type: ignore[arg-type]  # there are five
+            from_first_point=info.get("from_first_point", True) is True,  # the JavaScript leaves the first point out
         )
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{file}: {error} (info.scale_factor, max_seq_len, start_token)") from error
@@ -357,8 +354,8 @@ def _check_kind(file: Path, config: ModelConfig) -> None:
         )
     if config.conditional and file.name.endswith(".gen.json"):
         raise ValueError(
-            f"{file.name} would be a decoder-only model and this one is conditional: name the file .vae.json. Its decoder "
-            "alone, at a z that is fixed, begins with the state tanh(W_z z + b_z), and a .gen.json begins with zeros"
+            f"{file.name} would be a decoder-only model and this one is conditional: name the file .vae.json. Its "
+            "decoder alone, at a fixed z, begins with the state tanh(W_z z + b_z), and a .gen.json begins with zeros"
         )
     if not config.conditional and file.name.endswith(".vae.json"):
         raise ValueError(f"{file.name} would be a conditional model and this one is decoder only: name it .gen.json")
@@ -380,12 +377,14 @@ def _info(model: SketchRNN, file: Path) -> dict[str, Any]:
             value = dict(facts.get("valid") or {}).get(figure)
             if isinstance(value, float) and math.isfinite(value):
                 info[key] = value
-    info = {key: value for key, value in info.items() if key != "start_token"}
+    info = {key: value for key, value in info.items() if key not in ("start_token", "from_first_point")}
     if info.get("scale_factor") != data.scale_factor:
         info["scale_factor"] = data.scale_factor
     info["max_seq_len"] = data.max_length
     if data.start_token != START_TOKEN:
         info["start_token"] = list(data.start_token)
+    if not data.from_first_point:  # a key of ours as well
+        info["from_first_point"] = False
     return info
 
 
@@ -417,6 +416,11 @@ def _differences(model: SketchRNN) -> list[str]:
         notes.append(
             f"the model has {model.config.num_mixtures} normals in its mixture, and the JavaScript programs "
             f"run models of {NUM_MIXTURES} only"
+        )
+    if not model.data.from_first_point:
+        notes.append(
+            "JavaScript programs show the first offset as a line, and in the drawings that this model learned from "
+            "it may lead from the sheet's corner to the first point: begin with the pen lifted"
         )
     if model.data.start_token != START_TOKEN:
         notes.append(
