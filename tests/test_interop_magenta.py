@@ -238,7 +238,7 @@ def test_the_older_javascript_computes_the_same(exported: Path, waves: list[Draw
     for drawing in waves[:8]:
         z = None
         if model.config.conditional:
-            z, sigma = old.encode(drawing)
+            z, sigma = old.encode(model.placed(drawing))
             mu, ours = model.encode([drawing])
             np.testing.assert_allclose(mu[0], z, atol=1e-5)
             np.testing.assert_allclose(ours[0], sigma, rtol=1e-5)
