@@ -95,7 +95,7 @@ def test_a_body_that_does_not_come(client: httpx.Client, monkeypatch: pytest.Mon
             b"POST /api/v1/sample HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 20\r\n\r\n{"
         )
-        answer = line.recv(65536)
+        answer = b"".join(iter(lambda: line.recv(65536), b""))
     assert b" 408 " in answer
     assert b"did not arrive in time" in answer
 
