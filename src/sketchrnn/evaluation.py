@@ -7,6 +7,7 @@ by the sum of N_s. A drawing of N_max points or more has no end to predict.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sketchrnn.drawing import Drawing
+from sketchrnn.drawing import MAX_OFFSET, Drawing
 from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
 from sketchrnn.model.mixture import split_output
 from sketchrnn.model.network import SketchRNN
+from sketchrnn.model.sequence import packed_layout, run
 
 REFERENCE_FLOOR = 1e-6  # what the reference adds to the density of a point
 
@@ -184,20 +186,28 @@ def density(model: SketchRNN, drawing: Drawing, z: ArrayLike | None = None) -> M
         n + 1 rows: row i is the prediction of point i, the last that of what follows the drawing.
     """
     latent = _latent(model, [drawing], z)
-    # one point more than there is, whatever it is: its prediction depends on those before it alone
-    longer = Drawing(np.vstack([drawing.stroke3, np.zeros((1, 3), np.float32)]))
-    batch, _ = model.pack_drawings([longer])
-    y, _ = model.decoder_outputs(batch, None if latent is None else torch.from_numpy(latent).to(model.device))
-    mixture, scale = split_output(y[: len(drawing) + 1]), model.data.scale_factor
+    # in doubles: a trained LSTM multiplies float32's rounding by a hundred over the steps of a drawing
+    exact, scale = copy.deepcopy(model).double(), model.data.scale_factor
+    rows = drawing.stroke5().astype(np.float64)
+    rows[:, :2] = np.clip(rows[:, :2], -MAX_OFFSET, MAX_OFFSET) / scale
+    inputs = torch.from_numpy(np.vstack([model.data.start_token, rows])).to(model.device)
+    of_drawing = None if latent is None else torch.from_numpy(latent).to(model.device).double()
+    layout = packed_layout(np.array([len(inputs)])).to(model.device)
+    h, _ = run(exact.decoder, inputs, exact.of_z(of_drawing), layout, exact.initial_state(of_drawing, 1))
+    mixture = split_output(torch.addmm(exact.b_y, h, exact.W_y))
     return Mixture(
-        pi=mixture.log_pi.exp().cpu().numpy(),
-        mu_x=(mixture.mu_x * scale).cpu().numpy(),
-        mu_y=(mixture.mu_y * scale).cpu().numpy(),
-        sigma_x=(mixture.log_sigma_x.exp() * scale).cpu().numpy(),
-        sigma_y=(mixture.log_sigma_y.exp() * scale).cpu().numpy(),
-        rho=mixture.rho.cpu().numpy(),
-        q=mixture.log_q.exp().cpu().numpy(),
+        pi=_single(mixture.log_pi.exp()),
+        mu_x=_single(mixture.mu_x * scale),
+        mu_y=_single(mixture.mu_y * scale),
+        sigma_x=_single(mixture.log_sigma_x.exp() * scale),
+        sigma_y=_single(mixture.log_sigma_y.exp() * scale),
+        rho=_single(mixture.rho),
+        q=_single(mixture.log_q.exp()),
     )
+
+
+def _single(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()
 
 
 def _log_p(y: Tensor, targets: Tensor, drawing: Tensor, n: int) -> Tensor:
