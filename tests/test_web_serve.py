@@ -70,23 +70,19 @@ def test_a_signal_lets_what_has_begun_come_to_its_end(models: Path) -> None:
         assert process.stderr.read() == ""
 
 
-def test_interrupting_it_is_no_failure_with_a_traceback(models: Path) -> None:
-    with served(models / "cat") as (process, client, _):
+def test_the_token_and_an_interruption(models: Path) -> None:
+    with served(models / "cat", "--token", "a-long-secret") as (process, client, line):
+        assert line.strip().endswith("/#token=a-long-secret")
+        assert client.get("/api/v1/models").status_code == 401
+        assert client.get("/api/v1/models", headers={"Authorization": "Bearer a-long-secret"}).status_code == 200
         assert "server" not in client.get("/").headers
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == "sketchrnn: interrupted\n"
+        assert process.stderr.read() == "sketchrnn: interrupted\n"  # no traceback
 
 
-def test_the_token_and_the_warning(models: Path) -> None:
-    with served(models / "cat", "--token", "a-long-secret") as (_, client, line):
-        assert line.strip().endswith("/#token=a-long-secret")
-        assert client.get("/api/v1/models").status_code == 401
-        assert client.get("/api/v1/models", headers={"Authorization": "Bearer a-long-secret"}).status_code == 200
-
-
-def run_in_thread(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> str:
+def without_its_loop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> str:
     """What `serve` says, without its loop."""
     said: list[str] = []
     monkeypatch.setattr(serve.Draining, "run", lambda self, sockets: sockets[0].close())
@@ -95,10 +91,10 @@ def run_in_thread(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> str:
 
 
 def test_beyond_this_machine(models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    run_in_thread(monkeypatch, models=[str(models / "cat")], host="0.0.0.0")
+    without_its_loop(monkeypatch, models=[str(models / "cat")], host="0.0.0.0")
     assert "give it a --token" in capsys.readouterr().err
-    run_in_thread(monkeypatch, models=[str(models / "cat")], host="0.0.0.0", token="long-enough")
-    run_in_thread(monkeypatch, models=[str(models / "cat")])
+    without_its_loop(monkeypatch, models=[str(models / "cat")], host="0.0.0.0", token="long-enough")
+    without_its_loop(monkeypatch, models=[str(models / "cat")])
     assert capsys.readouterr().err == ""
 
 
