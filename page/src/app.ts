@@ -43,6 +43,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   const sheet = new Sheet(text.sheet.main)
   const desk = element('div', { className: 'desk' })
   const said = element('div', { className: 'said', role: 'status' })
+  const announced = element('div', { className: 'unseen', role: 'status' })
   const banner = element('div', { className: 'banner', role: 'alert', hidden: true }, text.failed.offlineBanner)
   let silence = 0
   let settling = 0
@@ -58,6 +59,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     },
     change,
     say,
+    announce: (sentence) => (announced.textContent = sentence),
     failed,
     example: () => chooseDrawing(text.gallery.examples, examples),
     open: () => guarded(async () => fromFile(await askForFile())),
@@ -119,6 +121,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     banner,
     main,
     said,
+    announced,
   )
 
   function update(): void {

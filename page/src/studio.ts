@@ -27,6 +27,8 @@ export interface Studio {
   change(part: Partial<Settings>): void
   /** To the eyes for some seconds, and to screen readers. */
   say(sentence: string): void
+  /** To screen readers alone: what others see by themselves. */
+  announce(sentence: string): void
   /** Says that nothing answers, and tries until something does. */
   failed(error: unknown): void
   /** An example drawing that the person chose. */

@@ -60,8 +60,8 @@ export const text = {
     emptyHint: 'When you lift the pen, the model goes on.',
     begin: 'Let it begin',
     auto: 'Answer when the pen lifts',
-    take: 'Take it',
-    takeOne: 'Take one stroke',
+    take: 'Take',
+    takeOne: 'One stroke',
     another: 'Another',
     thinking: 'The model is drawing …',
     answered: (strokes: number) =>
@@ -78,8 +78,8 @@ export const text = {
     show: 'Show what the model expects',
     explain:
       'Before every point the model guesses where the pen goes next. Each cloud is one of its guesses: the darker, the likelier; the larger, the less sure.',
-    pen: 'Then the pen …',
-    states: ['goes on', 'lifts', 'ends the drawing'] as const,
+    pen: 'After it, the pen …',
+    states: ['goes on', 'lifts', 'is done'] as const,
     step: 'Point',
     at: (i: number, n: number) => (i >= n ? 'what comes next' : `point ${i + 1} of ${n}`),
     overview: (cloud: string, states: string) => `Likeliest next point ${cloud}. Pen ${states}.`,
@@ -111,7 +111,8 @@ export const text = {
     play: 'Play',
     pause: 'Pause',
     empty: 'Draw, open or choose two drawings.',
-    examples: 'Use two examples',
+    examples: 'Two examples',
+    fetching: 'Fetching examples …',
     group: 'The way in nine steps',
     tile: (share: number) => `Step at ${Math.round(share * 100)} %`,
     ready: 'The way is ready.',
@@ -121,9 +122,10 @@ export const text = {
     roles: ['the drawing to change', 'has what you want', 'has not'] as const,
     result: 'A + (B − C)',
     another: 'Another',
-    take: 'Take into Draw',
+    take: 'Take',
     empty: 'Fill A, B and C.',
-    examples: 'Use three examples',
+    examples: 'Three examples',
+    fetching: 'Fetching examples …',
     ready: 'The result is ready.',
   },
   map: {
@@ -150,7 +152,7 @@ export const text = {
   decoderOnly: (model: string) =>
     `The model “${model}” only draws on: it has no encoder, so it cannot see a drawing as a whole. Choose another model for this.`,
   gallery: {
-    examples: 'Examples by the model',
+    examples: 'Examples',
     file: (name: string) => `Drawings in ${name}`,
     more: 'Others',
     close: 'Close',

@@ -20,7 +20,7 @@ export class UnderThePen {
   private readonly sliderRow = element('label', { className: 'under-step' }, this.slider)
   private readonly at = element('output', { className: 'under-at' })
   private readonly bars = text.under.states.map((name) => new Bar(name))
-  private readonly spoken = element('p', { className: 'under-spoken' })
+  private readonly spoken = element('p', { className: 'unseen' })
   private readonly switch: HTMLLabelElement
   private readonly latest = new Latest()
 
@@ -37,7 +37,7 @@ export class UnderThePen {
       this.following = false
       this.goTo(+this.slider.value)
     }
-    this.sliderRow.prepend(element('span', {}, text.under.step, ' '), this.at)
+    this.sliderRow.prepend(element('span', { className: 'under-head' }, text.under.step, this.at))
     const pen = element('p', { className: 'under-pen' }, text.under.pen)
     const explain = element('p', { className: 'under-explain' }, text.under.explain)
     const bars = this.bars.map((bar) => bar.element)
@@ -172,7 +172,8 @@ function percent(share: number): string {
 /** A share as a bar with its name. */
 class Bar {
   private readonly value = element('span', { className: 'bar-value' })
-  private readonly meter = element('meter', { min: 0, max: 1 })
+  private readonly fill = element('div', { className: 'meter-fill' })
+  private readonly meter = element('div', { className: 'meter', role: 'meter' }, this.fill)
   readonly element: HTMLElement
 
   constructor(name: string) {
@@ -181,7 +182,8 @@ class Bar {
   }
 
   put(share: number): void {
-    this.meter.value = share
+    this.fill.style.width = `${100 * share}%`
+    this.meter.ariaValueNow = String(Math.round(100 * share))
     this.value.textContent = percent(share)
   }
 }

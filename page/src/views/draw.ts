@@ -161,7 +161,7 @@ export function drawView(studio: Studio): View {
     sheet.onChange = (cause) => {
       latest.stop()
       notice.clear()
-      tell(sheet.strokes.length > 0 ? text.draw.waiting : '')
+      tell(text.draw.waiting)
       given = placed(sheet.strokes, model)
       if (cause === 'pen' && studio.settings.auto) void ask()
       else under.show(given)
@@ -174,7 +174,7 @@ export function drawView(studio: Studio): View {
     }
     given = placed(sheet.strokes, model)
     under.show(given)
-    tell(sheet.strokes.length > 0 ? text.draw.waiting : '')
+    tell(text.draw.waiting)
     update()
   }
 

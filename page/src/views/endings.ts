@@ -73,7 +73,7 @@ export function endingsView(studio: Studio): View {
       if (!found) return
       for (const answer of answers) answer.ended = true
       grow()
-      studio.say(text.endings.ready)
+      studio.announce(text.endings.ready)
     } catch (error) {
       rest('')
       notice.fail(error, () => void ask())

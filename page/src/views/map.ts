@@ -231,7 +231,7 @@ export function mapView(studio: Studio): View {
     if (direction) {
       event.preventDefault()
       look(chosen < 0 ? nearestTo(SIDE / 2, SIDE / 2) : neighbour(direction[0]!, direction[1]!))
-      studio.say(text.map.point(chosen, places.length))
+      studio.announce(text.map.point(chosen, places.length))
     } else if (event.key === 'Enter' && chosen >= 0) {
       event.preventDefault()
       event.stopPropagation()

@@ -86,7 +86,7 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
       tiles.forEach((tile, i) => tile.put(centred(way[Math.round((i * (STEPS - 1)) / (SHOWN - 1))]!)))
       goTo(+share.value)
       if (!frame) start()
-      studio.say(text.morph.ready)
+      studio.announce(text.morph.ready)
     } catch (error) {
       rest(() => notice.fail(error, () => void ask()))
       studio.failed(error)
@@ -137,6 +137,7 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
   }
 
   async function useExamples(): Promise<void> {
+    notice.wait(text.morph.fetching)
     try {
       const found = await examples()
       a.put(centred(found[0]!))

@@ -28,22 +28,16 @@ export function redrawView(studio: Studio): View {
   )
   const ends = element(
     'div',
-    { className: 'strip-ends', ariaHidden: 'true' },
-    element('span', {}, text.temperature.calm),
-    element('span', { className: 'strip-axis' }, text.temperature.label),
-    element('span', {}, text.temperature.wild),
+    { className: 'strip-ends' },
+    element('span', { ariaHidden: 'true' }, text.temperature.calm),
+    more,
+    element('span', { ariaHidden: 'true' }, text.temperature.wild),
   )
   const view = element(
     'section',
     { className: 'view view-redraw', ariaLabel: text.views.redraw.title },
     place,
-    element(
-      'div',
-      { className: 'panel' },
-      element('div', { className: 'tiles-place' }, strip, notice.element),
-      ends,
-      element('div', { className: 'row' }, more),
-    ),
+    element('div', { className: 'panel' }, element('div', { className: 'tiles-place' }, strip, notice.element), ends),
   )
 
   async function ask(): Promise<void> {
@@ -61,7 +55,7 @@ export function redrawView(studio: Studio): View {
       if (!found) return
       tiles.forEach((tile, i) => (found[i] ? tile.put(centred(found[i])) : tile.empty()))
       more.disabled = false
-      studio.say(text.redraw.ready)
+      studio.announce(text.redraw.ready)
     } catch (error) {
       rest('')
       notice.fail(error, () => void ask())

@@ -59,7 +59,7 @@ export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): Vie
       if (!found) return
       picture.put(centred(found[0]!))
       another.disabled = take.disabled = false
-      studio.say(text.sum.ready)
+      studio.announce(text.sum.ready)
     } catch (error) {
       rest(() => notice.fail(error, () => void ask()))
       studio.failed(error)
@@ -74,6 +74,7 @@ export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): Vie
   }
 
   async function useExamples(): Promise<void> {
+    notice.wait(text.sum.fetching)
     try {
       const found = await examples()
       sheets.forEach((sheet, i) => sheet.put(centred(found[i]!)))
