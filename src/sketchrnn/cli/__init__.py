@@ -25,6 +25,7 @@ Neural networks that learn to draw.
   interpolate  from one drawing to another
   analogy      A + (B - C) between drawings
   complete     endings for an unfinished drawing
+  serve        the drawing page in a browser, and models over HTTP
   bench        how fast this machine trains and samples
 
   -h, --help   show this, or with a COMMAND the help of that command
@@ -36,7 +37,10 @@ Example:
   sketchrnn sample runs/cat -n 16 --temperature 0.4 --out cats.svg
 """
 
-COMMANDS = ("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete", "bench")
+COMMANDS = (
+    *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
+    *("serve", "bench"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
