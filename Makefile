@@ -7,6 +7,9 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 # Node and npm, from the Python package index.
 NPM := cd page && PATH="$(CURDIR)/$(BIN):$$PATH" npm
+# Whatever browser is there, for the tests of the page.
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome chrome))
+export CHROMIUM
 PAGE := src/sketchrnn/web/static/index.html
 
 .PHONY: demo bench page test check format clean
@@ -35,6 +38,7 @@ $(PAGE): page/node_modules/.ready page/index.html page/vite.config.ts page/tscon
 
 test: .venv/.ready $(PAGE)  ## the whole test suite, with line coverage
 	$(NPM) test
+	@$(if $(CHROMIUM),:,echo "The browser tests of the page are skipped: no Chromium was found; set CHROMIUM to one.")
 	$(BIN)/python -m pytest --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90
 
 check: .venv/.ready page/node_modules/.ready  ## format, lint, types, layers

@@ -106,7 +106,7 @@ def address(models: list[str]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    if not path:
         missing("no Chromium was found: set CHROMIUM to one")
     from playwright.sync_api import expect, sync_playwright
 
@@ -129,6 +129,7 @@ class Visitor:
         self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
         self.page.on("request", self._is_own)
         self.page.goto(address)
+        self.page.wait_for_selector(".view, .token")
         self.sheet = self.page.locator(".desk .sheet-live")
 
     def _is_own(self, request: Any) -> None:
@@ -345,8 +346,9 @@ def test_what_the_model_sees_over_temperatures(visitor: Visitor) -> None:
     visitor.expect(".strip .tile:enabled path.model[d^=M]", count=8)
     captions = visitor.page.locator(".view-redraw .tile-caption").all_inner_texts()
     assert (captions[0], captions[-1]) == ("0.01", "1.00")
+    drawn = visitor.coloured("--ink", ".desk .sheet-ink")
     visitor.page.get_by_role("button", name="At temperature 0.20").click()
-    visitor.until(lambda: ": 3 strokes" not in visitor.sheet.get_attribute("aria-label"))
+    visitor.until(lambda: visitor.coloured("--ink", ".desk .sheet-ink") != drawn)
 
 
 # -- 4. morph
@@ -398,6 +400,7 @@ def test_map_hover_click_drag_and_keys(visitor: Visitor) -> None:
     visitor.expect(".map path.ink")
     visitor.expect(".map-about", re.compile(r"\d+ samples of the model.*PCA"))
     marks = visitor.page.locator(".map path.ink")
+    boxes = [marks.nth(i).bounding_box() for i in (0, 5)]
     (x0, y0), (x1, y1) = [(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]
     visitor.page.mouse.move(x0, y0)
     visitor.expect(".figure path.ink[d^=M]")
@@ -595,12 +598,11 @@ def test_what_was_drawn_is_there_again(visit: Callable[..., Visitor]) -> None:
 
 def test_everything_but_drawing_by_keyboard(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
-    visitor.expect(".view-draw")
     visitor.press("e")
     visitor.expect(".gallery .tile:enabled", count=12)
     visitor.press("Tab", "Enter")
     visitor.until(lambda: "no strokes" not in visitor.sheet.get_attribute("aria-label"))
-    visitor.press("n")
+    visitor.press("x", "n")
     visitor.answered()
     visitor.press("Enter")
     visitor.expect(".answer .status", "Taken")

@@ -122,8 +122,12 @@ async function request(path: string, init: RequestInit, signal?: AbortSignal): P
 
 async function sentence(response: Response, busy: boolean): Promise<string> {
   const body = (await response.json().catch(() => null)) as { detail?: unknown } | null
-  if (typeof body?.detail === 'string') return body.detail
+  if (typeof body?.detail === 'string' && body.detail) return asSentence(body.detail)
   return busy ? text.failed.busy : text.failed.status(response.status)
+}
+
+function asSentence(words: string): string {
+  return words[0]!.toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? '' : '.')
 }
 
 async function json<T>(response: Response): Promise<T> {

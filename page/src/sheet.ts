@@ -96,7 +96,8 @@ export class Sheet {
   private changed(cause: Cause): void {
     this.stopReplay()
     this.answerNow = null
-    this.redraw()
+    if (cause === 'pen') this.refresh()
+    else this.redraw()
     this.onChange(cause)
     this.element.dispatchEvent(new Event('sheetchange', { bubbles: true }))
   }
@@ -134,6 +135,7 @@ export class Sheet {
     const stroke = this.stroke
     this.stroke = this.pointer = null
     this.history.do([...this.strokes, stroke])
+    paint(this.ink.getContext('2d')!, [stroke], this.colours) // one stroke more: the others are dry
     this.changed('pen')
   }
 

@@ -61,7 +61,7 @@ test('an answer that comes in pieces becomes drawings that begin with the prefix
 
 test('a sentence of the server is what the person reads', async () => {
   const base = await serve((_, response) => response.writeHead(422).end('{"detail": "the drawing has no points"}'))
-  await expect(connect(base).decode('m', [[0]], options)).rejects.toThrow('the drawing has no points')
+  await expect(connect(base).decode('m', [[0]], options)).rejects.toThrow('The drawing has no points.')
 })
 
 test('a failure in the middle of a stream is one too', async () => {
