@@ -1,0 +1,1 @@
+"""Other programs' models, and ours for other programs."""
