@@ -5,7 +5,11 @@ BIN := .venv/bin
 # uv reads its own variable where pip reads PIP_FIND_LINKS: a machine that keeps wheels in a folder names it once.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: demo bench test check format clean
+# Node and npm, from the Python package index.
+NPM := cd page && PATH="$(CURDIR)/$(BIN):$$PATH" npm
+PAGE := src/sketchrnn/web/static/index.html
+
+.PHONY: demo bench page test check format clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,18 +23,31 @@ demo: .venv/.ready          ## prepare real drawings, train for three minutes, w
 bench: .venv/.ready         ## how fast this machine trains, samples and reads
 	$(BIN)/sketchrnn bench
 
-test: .venv/.ready          ## the whole test suite, with line coverage
+page: $(PAGE)               ## the drawing page, built for `sketchrnn serve` and the wheel
+
+page/node_modules/.ready: .venv/.ready page/package.json page/package-lock.json
+	$(NPM) ci
+	@touch $@
+
+$(PAGE): page/node_modules/.ready page/index.html page/vite.config.ts page/tsconfig.json $(shell find page/src page/public -type f)
+	$(NPM) run build
+	@touch $@
+
+test: .venv/.ready $(PAGE)  ## the whole test suite, with line coverage
+	$(NPM) test
 	$(BIN)/python -m pytest --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90
 
-check: .venv/.ready         ## format, lint, types, layers
+check: .venv/.ready page/node_modules/.ready  ## format, lint, types, layers
+	$(NPM) run check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/.ready        ## mend what can be mended by a tool
+format: .venv/.ready page/node_modules/.ready  ## mend what can be mended by a tool
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(NPM) run format
 
 clean:
-	rm -rf .venv build dist .coverage* .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build dist page/node_modules src/sketchrnn/web/static .coverage* .mypy_cache .ruff_cache .import_linter_cache

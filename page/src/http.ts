@@ -1,0 +1,3 @@
+export function connect(): never {
+  throw new Error('not yet')
+}

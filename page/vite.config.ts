@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  base: './', // relative addresses: the page works in any folder of any server
+  build: {
+    outDir: '../src/sketchrnn/web/static',
+    emptyOutDir: true,
+    target: 'es2023',
+    assetsInlineLimit: 0, // no data: addresses, the Content-Security-Policy forbids them
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 1000,
+  },
+  server: {
+    proxy: { '/api': 'http://127.0.0.1:8000' },
+  },
+  test: {
+    include: ['tests/**/*.test.ts'],
+  },
+})
