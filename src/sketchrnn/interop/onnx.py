@@ -19,6 +19,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -44,10 +45,9 @@ FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 BATCH, STEPS = "batch", "steps"
 
 State = list[str]  # the values' names, in the order of `Cell.state_sizes`
-Ports = Mapping[str, tuple[int, list[str | int]]]  # of a graph: type and shape by name
 
 
-def export(model: SketchRNN, out: str | Path, *, float16: bool = False) -> list[Path]:
+def write(model: SketchRNN, out: str | Path, *, float16: bool = False) -> list[Path]:
     """Writes a model as ONNX files into the new folder `out`, all or none of them.
 
     Args:
@@ -71,7 +71,7 @@ def export(model: SketchRNN, out: str | Path, *, float16: bool = False) -> list[
 
 
 def graphs(model: SketchRNN, *, float16: bool = False) -> dict[str, bytes]:
-    """The files of `export`, by name."""
+    """The files of `write`, by name."""
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -96,7 +96,7 @@ def _encoder(model: SketchRNN, float16: bool) -> onnx.GraphProto:
     batch = g("Shape", "points", start=1, end=2)
     steps = g("Range", g.constant(0), g("Squeeze", g("Shape", "points", start=0, end=1)), g.constant(1))
     last = []
-    for name, cell in (("forward", model.encoder_forward), ("backward", model.encoder_backward)):
+    for name, cell in (("encoder_forward", model.encoder_forward), ("encoder_backward", model.encoder_backward)):
         inputs = _products(g, name, cell, "points")
         zeros = [g("ConstantOfShape", g("Concat", batch, g.constant([size]), axis=0)) for size in cell.state_sizes]
         final = g.several(
@@ -105,7 +105,7 @@ def _encoder(model: SketchRNN, float16: bool) -> onnx.GraphProto:
             outputs=len(zeros),
             body=_encoder_step(g, name, cell),
             num_scan_inputs=2,
-            scan_input_directions=[int(name == "backward")] * 2,
+            scan_input_directions=[int(name == "encoder_backward")] * 2,
         )
         last.append(final[0])
     h = g("Concat", *last, axis=1)
@@ -115,8 +115,8 @@ def _encoder(model: SketchRNN, float16: bool) -> onnx.GraphProto:
     z_size = model.config.z_size
     return g.graph(
         "encoder",
-        {"points": (FLOAT, ["steps", "batch", NUM_INPUTS]), "lengths": (INT64, ["batch"])},
-        {"mu": (FLOAT, ["batch", z_size]), "sigma": (FLOAT, ["batch", z_size])},
+        [_port("points", "steps", "batch", NUM_INPUTS), _port("lengths", "batch", kind=INT64)],
+        [_port("mu", "batch", z_size), _port("sigma", "batch", z_size)],
     )
 
 
@@ -125,15 +125,16 @@ def _encoder_step(outer: _Graph, name: str, cell: Cell) -> onnx.GraphProto:
     g = outer.inner(name)
     before, row, t = [g.name() for _ in cell.state_sizes], g.name(), g.name()
     running = g("Unsqueeze", g("Less", t, "lengths"), g.constant([1]))
-    after = [
-        g("Where", running, new, old) for new, old in zip(_step(g, name, cell, row, before), before, strict=True)
-    ]
-    states = list(zip(cell.state_sizes, before, after, strict=True))
+    after = [g("Where", running, new, old) for new, old in zip(_step(g, name, cell, row, before), before, strict=True)]
+    sizes = cell.state_sizes
     return g.graph(
         name,
-        {old: (FLOAT, ["batch", size]) for size, old, _ in states}
-        | {row: (FLOAT, ["batch", cell.input_weights().shape[1]]), t: (INT64, [])},
-        {new: (FLOAT, ["batch", size]) for size, _, new in states},
+        [
+            *(_port(old, "batch", size) for old, size in zip(before, sizes, strict=True)),
+            _port(row, "batch", cell.input_weights().shape[1]),
+            _port(t, kind=INT64),
+        ],
+        [_port(new, "batch", size) for new, size in zip(after, sizes, strict=True)],
     )
 
 
@@ -146,15 +147,15 @@ def _start(model: SketchRNN, float16: bool) -> onnx.GraphProto:
     g.several("Split", joined, g.constant([states[name] for name in order]), axis=1, outputs=order)
     return g.graph(
         "start",
-        {"z": (FLOAT, ["batch", model.config.z_size])},
-        {name: (FLOAT, ["batch", size]) for name, size in states.items()},
+        [_port("z", "batch", model.config.z_size)],
+        [_port(name, "batch", size) for name, size in states.items()],
     )
 
 
 def _decoder(model: SketchRNN, float16: bool) -> onnx.GraphProto:
     g = _Graph(float16)
     states = {f"state_{k}": size for k, size in enumerate(model.decoder.state_sizes)}
-    conditional, z_size, num_mixtures = model.config.conditional, model.config.z_size, model.config.num_mixtures
+    conditional, num_mixtures = model.config.conditional, model.config.num_mixtures
     inputs = _products(g, "decoder", model.decoder, g("Concat", "token", "z", axis=1) if conditional else "token")
     after = _step(g, "decoder", model.decoder, inputs, list(states))
     for name, value in zip(states, after, strict=True):
@@ -167,16 +168,19 @@ def _decoder(model: SketchRNN, float16: bool) -> onnx.GraphProto:
     g("Max", log_sigma_x, g.constant(MIN_LOG_SIGMA), output="log_sigma_x")
     g("Max", log_sigma_y, g.constant(MIN_LOG_SIGMA), output="log_sigma_y")
     g("Tanh", g("Clip", rho_hat, g.constant(-MAX_RHO_HAT), g.constant(MAX_RHO_HAT)), output="rho")
-    of_z: Ports = {"z": (FLOAT, ["batch", z_size])} if conditional else {}
     mixture = ("logits_pi", "mu_x", "mu_y", "log_sigma_x", "log_sigma_y", "rho")
     return g.graph(
         "decoder",
-        {"token": (FLOAT, ["batch", NUM_INPUTS])}
-        | of_z
-        | {name: (FLOAT, ["batch", size]) for name, size in states.items()},
-        {name: (FLOAT, ["batch", num_mixtures]) for name in mixture}
-        | {"logits_q": (FLOAT, ["batch", 3])}
-        | {f"next_{name}": (FLOAT, ["batch", size]) for name, size in states.items()},
+        [
+            _port("token", "batch", NUM_INPUTS),
+            *([_port("z", "batch", model.config.z_size)] if conditional else []),
+            *(_port(name, "batch", size) for name, size in states.items()),
+        ],
+        [
+            *(_port(name, "batch", num_mixtures) for name in mixture),
+            _port("logits_q", "batch", 3),
+            *(_port(f"next_{name}", "batch", size) for name, size in states.items()),
+        ],
     )
 
 
@@ -267,11 +271,11 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
 
-    def __call__(self, kind: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+    def __call__(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Adds a node of one output, and gives its name."""
         return self.several(kind, *inputs, outputs=[output or self.name()], **attributes)[0]
 
-    def several(self, kind: str, *inputs: str, outputs: int | Sequence[str], **attributes: object) -> list[str]:
+    def several(self, kind: str, *inputs: str, outputs: int | Sequence[str], **attributes: Any) -> list[str]:
         """Adds a node of several outputs, and gives their names."""
         names = [self.name() for _ in range(outputs)] if isinstance(outputs, int) else list(outputs)
         self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
@@ -291,13 +295,13 @@ class _Graph:
         """A float32 value that is stored with the graph."""
         if self._outer is not None:
             return self._outer.weight(name, value)
-        array = value.detach().float().cpu().numpy()
+        array = _finite(name, value.detach().float().cpu().numpy(), "is not finite")
         if not self._float16:
-            self._weights.append(numpy_helper.from_array(_finite(name, array), name))
+            self._weights.append(numpy_helper.from_array(array, name))
             return name
         with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        self._weights.append(numpy_helper.from_array(_finite(name, half), f"{name}.float16"))
+            half = _finite(name, array.astype(np.float16), "float16 cannot hold: export float32")
+        self._weights.append(numpy_helper.from_array(half, f"{name}.float16"))
         # before all others, since nodes stand in the order in which they run
         self._nodes.insert(0, helper.make_node("Cast", [f"{name}.float16"], [name], to=FLOAT))
         return name
@@ -306,21 +310,20 @@ class _Graph:
         """A graph for a node's body, which sees the values of this one."""
         return _Graph(self._float16, self, f"{prefix}_")
 
-    def graph(self, name: str, inputs: Ports, outputs: Ports) -> onnx.GraphProto:
+    def graph(
+        self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]
+    ) -> onnx.GraphProto:
         """All of it."""
-        ports = [
-            [helper.make_tensor_value_info(port, kind, shape) for port, (kind, shape) in side.items()]
-            for side in (inputs, outputs)
-        ]
-        return helper.make_graph(self._nodes, name, *ports, initializer=self._weights)
+        return helper.make_graph(self._nodes, name, inputs, outputs, initializer=self._weights)
 
 
-def _finite(name: str, array: NDArray[np.floating]) -> NDArray[np.floating]:
+def _port(name: str, *shape: str | int, kind: int = FLOAT) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _finite(name: str, array: NDArray[np.floating], sentence: str) -> NDArray[np.floating]:
     if not np.isfinite(array).all():
-        raise ValueError(
-            f"the weight {name} holds a number that is not finite" + (", or none as float16: export float32")
-            * (array.dtype == np.float16)
-        )
+        raise ValueError(f"the weight {name} holds a number that {sentence}")
     return array
 
 
