@@ -83,11 +83,14 @@ export interface Backend {
   read(name: string, bytes: ArrayBuffer): Promise<Drawing[]>
 }
 
+/** `offline`: nothing answers, it helps to wait. `token`: the server wants one. `refused`: the sentence says why. */
+export type Trouble = 'offline' | 'token' | 'refused'
+
 export class BackendError extends Error {
   override name = 'BackendError'
   constructor(
     message: string,
-    readonly offline = false, // nothing answered at all: it may help to try again
+    readonly trouble: Trouble = 'refused',
   ) {
     super(message)
   }

@@ -1,0 +1,258 @@
+// A sheet of paper: it takes the strokes of mouse, pen and finger, and shows them with the model's answer over them.
+
+import type { Answer } from './answer'
+import { element } from './dom'
+import { History } from './history'
+import { type Colours, coloursAt, paint } from './paint'
+import { type InkPoint, PRESSURE, type Stroke, countPoints, head } from './strokes'
+import { text } from './text'
+import { SHEET } from './units'
+
+const CLOSEST = 1 // sheet units between two points of ink: less is the hand's trembling
+const REPLAY = 140 // points a second
+const LONGEST_REPLAY = 6 // seconds
+const MOST_PIXELS = 2400 // of a canvas's side
+
+export type Cause = 'pen' | 'edit'
+
+export class Sheet {
+  readonly element: HTMLElement
+  /** What the person drew and took. */
+  onChange: (cause: Cause) => void = () => {}
+  onPenDown: () => void = () => {}
+  /** While the pen is down: the stroke so far. */
+  onPenMove: (stroke: Stroke) => void = () => {}
+  onReplay: (running: boolean) => void = () => {}
+  /** Called while the answer grows. */
+  onGrow: () => void = () => {}
+  /** What a view lays over the ink. */
+  overlay: ((ctx: CanvasRenderingContext2D, colours: Colours) => void) | null = null
+
+  private readonly history = new History<Stroke[]>([])
+  private readonly ink = element('canvas', { className: 'sheet-ink', ariaHidden: 'true' })
+  private readonly live = element('canvas', { className: 'sheet-live' })
+  private colours: Colours = { ink: '#000', model: '#c00', cloud: '#00c' }
+  private answerNow: Answer | null = null
+  private stroke: Stroke | null = null
+  private pointer: number | null = null
+  private frame = 0
+  private lastFrame = 0
+  private replayed: number | null = null // points shown of a replay
+
+  constructor(readonly name: string) {
+    this.live.setAttribute('role', 'img')
+    this.live.ariaLabel = text.sheet.label(name)
+    this.element = element('div', { className: 'sheet' }, this.ink, this.live)
+    new ResizeObserver(() => this.resize()).observe(this.element)
+    document.addEventListener('themechange', () => this.redraw())
+    this.live.addEventListener('pointerdown', (event) => this.down(event))
+    this.live.addEventListener('pointermove', (event) => this.move(event))
+    this.live.addEventListener('pointerup', (event) => this.up(event))
+    this.live.addEventListener('pointercancel', (event) => this.cancel(event))
+    this.live.addEventListener('contextmenu', (event) => event.preventDefault())
+  }
+
+  // -- what is on it
+
+  get strokes(): Stroke[] {
+    return this.history.now
+  }
+  get canUndo(): boolean {
+    return this.history.canUndo
+  }
+  get canRedo(): boolean {
+    return this.history.canRedo
+  }
+  get drawing(): boolean {
+    return this.stroke !== null
+  }
+
+  /** A step that can be undone. */
+  put(strokes: Stroke[]): void {
+    this.history.do(strokes)
+    this.changed('edit')
+  }
+
+  clear(): void {
+    if (this.strokes.length > 0) this.put([])
+  }
+
+  undo(): void {
+    if (this.history.undo()) this.changed('edit')
+  }
+
+  redo(): void {
+    if (this.history.redo()) this.changed('edit')
+  }
+
+  get answer(): Answer | null {
+    return this.answerNow
+  }
+  set answer(answer: Answer | null) {
+    this.answerNow = answer
+    if (answer && matchMedia('(prefers-reduced-motion: reduce)').matches) answer.showAll()
+    this.refresh()
+  }
+
+  private changed(cause: Cause): void {
+    this.stopReplay()
+    this.answerNow = null
+    this.redraw()
+    this.onChange(cause)
+    this.element.dispatchEvent(new Event('sheetchange', { bubbles: true }))
+  }
+
+  // -- the pen
+
+  private down(event: PointerEvent): void {
+    if (this.pointer !== null || event.button !== 0 || !event.isPrimary) return
+    event.preventDefault()
+    this.stopReplay()
+    this.pointer = event.pointerId
+    this.live.setPointerCapture(event.pointerId)
+    this.stroke = { by: 'person', points: [this.at(event)] }
+    this.onPenDown()
+    this.refresh()
+  }
+
+  private move(event: PointerEvent): void {
+    if (event.pointerId !== this.pointer || !this.stroke) return
+    const events = event.getCoalescedEvents?.() ?? []
+    for (const one of events.length ? events : [event]) this.add(this.at(one))
+    this.onPenMove(this.stroke)
+    this.refresh()
+  }
+
+  private up(event: PointerEvent): void {
+    if (event.pointerId !== this.pointer || !this.stroke) return
+    performance.mark('pen-lifted')
+    this.add(this.at(event))
+    const stroke = this.stroke
+    this.stroke = this.pointer = null
+    this.history.do([...this.strokes, stroke])
+    this.changed('pen')
+  }
+
+  /** The browser took the finger for something else, such as zooming: there was no stroke. */
+  private cancel(event: PointerEvent): void {
+    if (event.pointerId !== this.pointer) return
+    this.stroke = this.pointer = null
+    this.redraw()
+  }
+
+  private add(point: InkPoint): void {
+    const points = this.stroke!.points
+    const last = points.at(-1)!
+    if (Math.hypot(point[0] - last[0], point[1] - last[1]) >= CLOSEST) points.push(point)
+  }
+
+  private at(event: PointerEvent): InkPoint {
+    const box = this.live.getBoundingClientRect()
+    const pressed = event.pointerType === 'mouse' || event.pressure === 0 || event.pressure === 1
+    return [
+      (SHEET * (event.clientX - box.left)) / box.width,
+      (SHEET * (event.clientY - box.top)) / box.height,
+      pressed ? PRESSURE : event.pressure,
+    ]
+  }
+
+  // -- replay
+
+  get replaying(): boolean {
+    return this.replayed !== null
+  }
+
+  replay(): void {
+    if (this.strokes.length === 0 && !this.answerNow) return
+    this.answerNow?.showAll()
+    this.replayed = 0
+    this.onReplay(true)
+    this.redraw()
+  }
+
+  stopReplay(): void {
+    if (this.replayed === null) return
+    this.replayed = null
+    this.redraw()
+    this.onReplay(false)
+  }
+
+  // -- painting: ink that is dry on one canvas, all that moves on the other
+
+  private resize(): void {
+    const side = Math.min(MOST_PIXELS, Math.round(this.element.clientWidth * devicePixelRatio))
+    if (side === 0 || side === this.live.width) return
+    for (const canvas of [this.ink, this.live]) canvas.width = canvas.height = side
+    this.redraw()
+  }
+
+  redraw(): void {
+    this.colours = coloursAt(this.element)
+    const ctx = this.cleared(this.ink)
+    if (this.replayed === null) paint(ctx, asInk(this.strokes), this.colours)
+    this.paintLive()
+    this.refresh()
+  }
+
+  /** Paints what moves before the next frame, and on until nothing moves. */
+  refresh(): void {
+    if (this.frame) return
+    this.lastFrame = performance.now()
+    this.frame = requestAnimationFrame((now) => this.tick(now))
+  }
+
+  private tick(now: number): void {
+    this.frame = 0
+    const passed = Math.max(0, Math.min(100, now - this.lastFrame))
+    this.lastFrame = now
+    let moves = false
+    if (this.replayed !== null) moves = this.advanceReplay(passed)
+    else if (this.answerNow) {
+      const before = this.answerNow.shownPoints
+      moves = this.answerNow.advance(passed)
+      if (before === 0 && this.answerNow.shownPoints > 0) performance.mark('first-stroke')
+      this.onGrow()
+    }
+    this.paintLive()
+    if (moves && !this.frame) this.frame = requestAnimationFrame((next) => this.tick(next))
+  }
+
+  private advanceReplay(passed: number): boolean {
+    const all = this.everything()
+    const length = countPoints(all.map((stroke) => stroke.points))
+    const pace = Math.max(REPLAY, length / LONGEST_REPLAY)
+    this.replayed! += (pace * passed) / 1000
+    if (this.replayed! < length) return true
+    this.stopReplay()
+    return false
+  }
+
+  /** The person's strokes and the whole answer. */
+  everything(): Stroke[] {
+    return [...asInk(this.strokes), ...(this.answerNow?.strokes() ?? [])]
+  }
+
+  private paintLive(): void {
+    const ctx = this.cleared(this.live)
+    if (this.replayed !== null) {
+      paint(ctx, head(this.everything(), Math.floor(this.replayed)), this.colours)
+      return
+    }
+    this.overlay?.(ctx, this.colours)
+    if (this.answerNow) paint(ctx, this.answerNow.visible(), this.colours)
+    if (this.stroke) paint(ctx, [this.stroke], this.colours)
+  }
+
+  private cleared(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
+    const ctx = canvas.getContext('2d')!
+    ctx.setTransform(1, 0, 0, 1, 0, 0)
+    ctx.clearRect(0, 0, canvas.width, canvas.height)
+    ctx.scale(canvas.width / SHEET, canvas.height / SHEET)
+    return ctx
+  }
+}
+
+/** What was taken is the person's drawing now. */
+export function asInk(strokes: Stroke[]): Stroke[] {
+  return strokes.map((stroke) => (stroke.by === 'person' ? stroke : { ...stroke, by: 'person' }))
+}

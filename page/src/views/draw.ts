@@ -1,0 +1,209 @@
+// Draw: the person begins, the model goes on in another colour.
+
+import { Answer } from '../answer'
+import type { Drawing } from '../backend'
+import { button, element } from '../dom'
+import { Latest } from '../latest'
+import { Notice } from '../notice'
+import { countPoints, fitInto } from '../strokes'
+import type { Studio, View } from '../studio'
+import { text } from '../text'
+import { temperatureSlider, toggle } from '../tools'
+import { UnderThePen } from '../under'
+import { INSIDE, placed, toSheet } from '../units'
+
+export function drawView(studio: Studio): View {
+  const { sheet } = studio
+  const latest = new Latest()
+  const under = new UnderThePen(studio)
+  const place = element('div', { className: 'place' })
+  const status = element('p', { className: 'status', role: 'status' })
+  const notice = new Notice()
+  const take = button(text.draw.take, takeAll, 'button primary', 'take')
+  const one = button(text.draw.takeOne, takeOne)
+  const another = button(text.draw.another, askAnother, 'button', 'another')
+  const welcome = element('div', { className: 'welcome' })
+  const auto = toggle(text.draw.auto, studio.settings.auto, (on) => studio.change({ auto: on }))
+
+  const panel = element(
+    'div',
+    { className: 'panel' },
+    element(
+      'section',
+      { className: 'card answer', ariaLabel: text.views.draw.title },
+      status,
+      notice.element,
+      element('div', { className: 'actions' }, take, another, one),
+      auto,
+    ),
+    element('section', { className: 'card' }, temperatureSlider(studio)),
+    under.element,
+  )
+  const view = element('section', { className: 'view view-draw', ariaLabel: text.views.draw.title }, place, panel)
+
+  let given: Drawing = { lines: [] } // what the model was asked to go on from
+
+  function update(): void {
+    const { answer, strokes } = sheet
+    const there = answer !== null && answer.length > 0
+    take.disabled = !there
+    one.disabled = !there || !answer.ended
+    another.disabled = strokes.length === 0 && !there
+    welcome.hidden = strokes.length > 0 || sheet.drawing || answer !== null
+  }
+
+  function tell(sentence: string, working = false): void {
+    if (status.textContent !== sentence) status.textContent = sentence
+    status.classList.toggle('working', working)
+  }
+
+  async function ask(): Promise<void> {
+    if (sheet.strokes.length === 0) return begin()
+    const { backend, model, settings } = studio
+    given = placed(sheet.strokes, model)
+    const answer = new Answer(given.lines.at(-1)!.at(-1)!, (point) => toSheet(point, model))
+    await receive(answer, (signal) =>
+      backend.complete(model.name, given, 1, { ...settings, signal }, (_, rows, ended) => {
+        answer.add(rows, ended)
+        sheet.refresh()
+      }),
+    )
+  }
+
+  /** Nothing is there to go on from: a drawing of its own, in the middle of the sheet. */
+  async function begin(): Promise<void> {
+    const { backend, model, settings } = studio
+    given = { lines: [] }
+    let answer: Answer | null = null
+    const drawings = await receive(null, async (signal) => {
+      const found = await backend.sample(model.name, 1, { ...settings, signal })
+      answer = Answer.of(fitInto(found[0]!.lines, INSIDE), (point) => point)
+      return found
+    })
+    if (!drawings) return
+    sheet.answer = answer
+    update()
+  }
+
+  async function receive(answer: Answer | null, work: (signal: AbortSignal) => Promise<Drawing[]>) {
+    notice.clear()
+    sheet.answer = answer
+    tell(text.draw.thinking, true)
+    update()
+    try {
+      const drawings = await latest.run(work)
+      if (!drawings) return undefined
+      if (answer) answer.ended = true
+      sheet.refresh()
+      const added = countStrokes(drawings[0]!) - given.lines.length
+      if (answer && answer.length === 0) {
+        sheet.answer = null
+        tell(text.draw.ended)
+      } else tell(`${text.draw.answered(added)} ${text.draw.answerHint}`)
+      under.show({ lines: [...given.lines, ...(answer?.lines ?? [])] })
+      update()
+      return drawings
+    } catch (error) {
+      tell('')
+      if (!answer?.length) sheet.answer = null
+      else answer.ended = true
+      notice.fail(error, () => void ask())
+      studio.failed(error)
+      update()
+      return undefined
+    }
+  }
+
+  function askAnother(): void {
+    studio.change({ seed: studio.settings.seed + 1 })
+    if (!sheet.answer) void ask()
+  }
+
+  function takeAll(): void {
+    const { answer } = sheet
+    if (!answer || answer.length === 0) return
+    latest.stop()
+    sheet.put([...sheet.strokes, ...answer.strokes()])
+    tell(text.draw.taken)
+  }
+
+  function takeOne(): void {
+    const { answer } = sheet
+    if (!answer?.ended || answer.length === 0) return
+    const [first, ...rest] = answer.strokes()
+    sheet.put([...sheet.strokes, first!])
+    if (rest.length === 0) return tell(text.draw.taken)
+    const left = Answer.of(answer.lines.slice(1), answer.place)
+    left.showAll()
+    given = { lines: [...given.lines, answer.lines[0]!] }
+    sheet.answer = left
+    tell(text.draw.answerHint)
+    update()
+  }
+
+  function show(): void {
+    const { model } = studio
+    welcome.replaceChildren(
+      element('p', { className: 'welcome-title' }, text.draw.empty(text.draw.thing(model.labels))),
+      element('p', {}, text.draw.emptyHint),
+      button(text.draw.begin, () => void ask(), 'button', 'draw'),
+    )
+    place.replaceChildren(studio.desk)
+    sheet.element.append(welcome)
+    sheet.onPenDown = () => {
+      latest.stop()
+      sheet.answer = null
+      notice.clear()
+      tell('')
+      update()
+    }
+    sheet.onPenMove = (stroke) => under.live([...sheet.strokes, stroke])
+    sheet.onChange = (cause) => {
+      latest.stop()
+      notice.clear()
+      tell(text.draw.waiting)
+      given = placed(sheet.strokes, model)
+      if (cause === 'pen' && studio.settings.auto) void ask()
+      else under.show(given)
+      update()
+    }
+    sheet.onGrow = () => {
+      const { answer } = sheet
+      if (answer) under.follow(countPoints(given.lines) + answer.shownPoints)
+      update()
+    }
+    given = placed(sheet.strokes, model)
+    under.show(given)
+    tell(text.draw.waiting)
+    update()
+  }
+
+  return {
+    element: view,
+    sheets: { main: sheet },
+    show,
+    hide() {
+      latest.stop()
+      under.stop()
+      notice.clear()
+      welcome.remove()
+      sheet.overlay = null
+      sheet.answer = null
+    },
+    renew() {
+      auto.querySelector('input')!.checked = studio.settings.auto
+      if (sheet.answer || !notice.element.hidden) void ask()
+    },
+    picture: () => ({ strokes: sheet.everything() }),
+    keys: {
+      Enter: takeAll,
+      t: takeOne,
+      n: askAnother,
+      u: () => studio.change({ under: !studio.settings.under }),
+    },
+  }
+}
+
+function countStrokes(drawing: Drawing): number {
+  return drawing.lines.length
+}
