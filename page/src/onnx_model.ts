@@ -17,7 +17,6 @@ ort.env.wasm.wasmPaths = { wasm }
 
 export class OnnxModel implements Decoder {
   readonly startToken: number[]
-  readonly maxLength: number
 
   private constructor(
     info: SiteModel,
@@ -26,7 +25,6 @@ export class OnnxModel implements Decoder {
     private encoder: ort.InferenceSession | null,
   ) {
     this.startToken = info.start_token
-    this.maxLength = info.max_length
   }
 
   static async load(info: SiteModel, base: string): Promise<OnnxModel> {

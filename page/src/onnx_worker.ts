@@ -31,6 +31,7 @@ export type Answer =
   | { id: number; result: unknown }
   | { id: number; error: string }
 
+const ROOM = 32 // points that an ending may have, however long the drawing is already
 const FARTHEST = 1000 // offsets are clamped to this before they are scaled, as in training
 
 const scope = self as unknown as {
@@ -59,9 +60,11 @@ scope.onmessage = ({ data }) => {
 /** All that is needed is fetched at once, so that the page goes on without a network. */
 async function prepare(): Promise<void> {
   for (const info of infos) {
-    const loaded = modelOf(info)
-    await loaded.then((model) => warmUp(info, model)).catch(() => {}) // what failed is told to whoever asks for it
-    await mapOf(info).catch(() => {})
+    const map = mapOf(info).catch(() => {}) // what fails is told to whoever asks for it
+    await modelOf(info)
+      .then((model) => warmUp(info, model))
+      .catch(() => {})
+    await map
   }
 }
 
@@ -165,11 +168,6 @@ class Work {
 
   private async complete(prefix: Drawing, n: number): Promise<Drawing[]> {
     const rows = this.normalised(prefix)
-    if (rows.length >= this.info.max_length) {
-      throw new Error(
-        `The drawing has ${rows.length} points already; this model ends drawings at ${this.info.max_length}.`,
-      )
-    }
     if (!this.info.conditional)
       return this.draw(
         range(n).map((i) => this.task(null, i)),
@@ -195,7 +193,8 @@ class Work {
       pens[i]!.add(scaled)
       this.onRows(i, scaled, ended)
     }
-    await draw(this.network, tasks, given, this.options.seed, onRows, this.signal)
+    const longest = Math.max(this.info.max_length, given.length + (given.length > 0 ? ROOM : 0))
+    await draw(this.network, tasks, given, longest, this.options.seed, onRows, this.signal)
     const label = this.info.labels.length === 1 ? { label: this.info.labels[0]! } : {}
     return pens.map((pen) => ({ lines: [...prefix.lines, ...pen.lines], ...label }))
   }

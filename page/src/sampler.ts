@@ -30,7 +30,6 @@ export interface Step {
 /** A decoder, wherever it runs. */
 export interface Decoder {
   startToken: readonly number[]
-  maxLength: number // N_max
   /** The states before the first step: of z (rows, N_z), or zeros. */
   start(z: Table | null, rows: number): Promise<Table[]>
   step(tokens: Table, z: Table | null, states: Table[]): Promise<Step>
@@ -47,20 +46,21 @@ export interface Task {
 export type OnRows = (i: number, rows: Row[], ended: boolean) => void
 
 /**
- * Draws all tasks. Each reads `prefix`, normalised, and goes on from there until it ends or has `maxLength` points.
+ * Draws all tasks. Each reads `prefix`, normalised, and goes on from there until it ends or has `longest` points.
  * A drawing does not depend on those beside it, but for the rounding of the products.
  */
 export async function draw(
   decoder: Decoder,
   tasks: Task[],
   prefix: Row[],
+  longest: number,
   seed: number,
   onRows: OnRows,
   signal?: AbortSignal,
 ): Promise<void> {
   for (let first = 0; first < tasks.length; first += AT_ONCE) {
     const part = tasks.slice(first, first + AT_ONCE)
-    await drawTogether(decoder, part, prefix, seed, (i, rows, ended) => onRows(first + i, rows, ended), signal)
+    await drawTogether(decoder, part, prefix, longest, seed, (i, rows, ended) => onRows(first + i, rows, ended), signal)
   }
 }
 
@@ -68,6 +68,7 @@ async function drawTogether(
   decoder: Decoder,
   tasks: Task[],
   prefix: Row[],
+  longest: number,
   seed: number,
   onRows: OnRows,
   signal?: AbortSignal,
@@ -88,7 +89,7 @@ async function drawTogether(
     const going: number[] = [] // rows of those that do not end here
     points.forEach(({ dx, dy, pen }, row) => {
       if (pen !== ENDS) fresh[live[row]!]!.push([dx, dy, pen === LIFTS ? 1 : 0])
-      if (pen !== ENDS && length + 1 < decoder.maxLength) going.push(row)
+      if (pen !== ENDS && length + 1 < longest) going.push(row)
       else tell(live[row]!, true)
     })
     if (going.length === 0) return

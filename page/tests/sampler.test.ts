@@ -16,7 +16,6 @@ import {
 /** A decoder that counts: its state is the sum of all dx and the number of tokens; mu_x is that sum, plus z. */
 class Counting implements Decoder {
   startToken = [0.5, 0, 1, 0, 0]
-  maxLength = 12
   batches: number[] = []
 
   /** A row ends after `lasts(z)` points (z is 0 without one). */
@@ -50,10 +49,10 @@ class Counting implements Decoder {
   }
 }
 
-async function drawn(decoder: Decoder, tasks: Task[], prefix: Row[] = [], seed = 1) {
+async function drawn(decoder: Decoder, tasks: Task[], prefix: Row[] = [], seed = 1, longest = 12) {
   const rows: Row[][] = tasks.map(() => [])
   const ended = tasks.map(() => 0)
-  await draw(decoder, tasks, prefix, seed, (i, points, end) => {
+  await draw(decoder, tasks, prefix, longest, seed, (i, points, end) => {
     rows[i]!.push(...points)
     ended[i]! += end ? 1 : 0
   })
@@ -118,10 +117,9 @@ describe('draw', () => {
   it('ends when asked to', async () => {
     const controller = new AbortController()
     const endless = new Counting(() => Infinity)
-    endless.maxLength = Infinity
     endless.startToken = [0, 0, 1, 0, 0]
     setTimeout(() => controller.abort(new Error('enough')), 5)
-    await expect(draw(endless, [task(null)], [], 0, () => {}, controller.signal)).rejects.toThrow('enough')
+    await expect(draw(endless, [task(null)], [], Infinity, 0, () => {}, controller.signal)).rejects.toThrow('enough')
   })
 
   it('tells of a model that has gone wild', async () => {

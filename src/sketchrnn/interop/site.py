@@ -8,6 +8,7 @@ ONNX files with float16 weights, a map of drawings, and `site.json`, which tells
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from importlib import resources
@@ -15,15 +16,19 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sketchrnn.drawing import Drawing
 from sketchrnn.formats.atomic import atomic_folder
+from sketchrnn.generate import sample
 from sketchrnn.interop import onnx
-from sketchrnn.latent_map import latent_map
+from sketchrnn.latent_map import MOST, principal_components, spread
 from sketchrnn.model.network import SketchRNN
 
 FORMAT = "sketchrnn site"
 VERSION = 1
-MAP_DRAWINGS = 300
+MAP_TEMPERATURE = 0.3  # of the drawings that a model makes for its own map
 
 # Only this folder's own files, and no script within a page. A static host cannot say it in a header, so the page does.
 POLICY = "; ".join(
@@ -33,7 +38,9 @@ POLICY = "; ".join(
         "worker-src 'self'",
         "connect-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",
+        "img-src 'self' data: blob:",
+        "font-src 'self'",
+        "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
     ]
@@ -73,8 +80,7 @@ def write(
     }
     if model.config.conditional:
         entry["files"]["map"] = f"{folder_name}/map.json"
-        shown = latent_map(model, drawings, source=source, n=MAP_DRAWINGS, seed=seed).to_json()
-        files["map.json"] = _json(shown)
+        files["map.json"] = _json(_map(model, drawings, source, seed))
     with atomic_folder(out) as folder:
         _copy(page, folder)
         index = folder / "index.html"
@@ -115,6 +121,35 @@ def describe(model: SketchRNN, name: str = "") -> dict[str, Any]:
         "licence": data.licence,
         "parameters": model.num_parameters,
     }
+
+
+def _map(model: SketchRNN, drawings: Sequence[Drawing] | None, source: str, seed: int) -> dict[str, Any]:
+    """The map as the page reads it, with no more digits than the eye sees."""
+    if drawings is None:
+        drawings = sample(model, MOST, temperature=MAP_TEMPERATURE, seed=seed)
+        source = "samples of the model"
+    shown = spread(drawings, model.data.max_length)
+    if len(shown) < 3:
+        raise ValueError(f"there are {len(shown)} drawings to make a map of; it needs three")
+    mu, _ = model.encode(shown)
+    places, explained = principal_components(mu)
+    points = [
+        {
+            "x": round(x, 3),
+            "y": round(y, 3),
+            "z": [round(value, 3) for value in z],
+            "drawing": {"lines": [_short(line, drawing.size) for line in drawing.lines()]}
+            | ({"label": drawing.label} if drawing.label else {}),
+        }
+        for (x, y), z, drawing in zip(places.tolist(), mu.tolist(), shown, strict=True)
+    ]
+    return {"method": "pca", "explained": explained, "source": source, "points": points}
+
+
+def _short(line: NDArray[np.float64], size: float) -> list[list[float]]:
+    """Positions to a 255th of the drawing's size at least, whole numbers without a decimal point."""
+    digits = max(0, math.ceil(math.log10(255 / size))) if size > 0 else 0
+    return line.astype(int).tolist() if digits == 0 and (line % 1 == 0).all() else line.round(digits + 1).tolist()
 
 
 def with_backend(html: str) -> str:
