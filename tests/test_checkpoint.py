@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -126,3 +128,10 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA GPU"):
             checkpoint.resolve_device("cuda")
+
+
+def test_loading_a_model_does_not_load_torchs_compiler(saved):
+    """It takes seconds, which every command would wait."""
+    program = f"import sys, sketchrnn; sketchrnn.load({str(saved)!r}); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -211,7 +211,7 @@ def cut_off_zip() -> bytes:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"<!DOCTYPE html><html><title>403 Forbidden</title></html>", "answers with a web page instead of drawings"),
+        (b"<!DOCTYPE html><html><title>403 Forbidden</title></html>", "answers with a web page instead of a file"),
         (b"\n <HTML><body>log in</body></HTML>", "answers with a web page"),
         (cut_off_zip(), "cut off or no .npz file"),
         (b"{}", "cut off or no .npz file"),

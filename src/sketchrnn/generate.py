@@ -222,6 +222,12 @@ def complete(
     return _draw(model, latent, streams, temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
 
 
+def typical_size(model: SketchRNN, *, n: int = 64, seed: int = 0) -> float:
+    """Median longer side of n drawings at temperature 1, where nothing is known of those the model was trained on."""
+    drawn = sample(model, n, temperature=1.0, seed=seed)
+    return float(np.median([drawing.size for drawing in drawn]))
+
+
 def lerp(a: NDArray[np.float32], b: NDArray[np.float32], t: float) -> NDArray[np.float32]:
     """The point at share t of the straight way from a to b."""
     return ((1 - t) * a + t * b).astype(np.float32)

@@ -25,6 +25,8 @@ Neural networks that learn to draw.
   interpolate  from one drawing to another
   analogy      A + (B - C) between drawings
   complete     endings for an unfinished drawing
+  import       a model of another program, to use here
+  export       a model for another program
   bench        how fast this machine trains and samples
 
   -h, --help   show this, or with a COMMAND the help of that command
@@ -36,7 +38,10 @@ Example:
   sketchrnn sample runs/cat -n 16 --temperature 0.4 --out cats.svg
 """
 
-COMMANDS = ("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete", "bench")
+COMMANDS = (
+    *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
+    *("import", "export", "bench"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +83,8 @@ def _run(args: Sequence[str]) -> int:
         print(_unknown(command), file=sys.stderr)
         return 2
     try:
-        import_module(f"{__name__}.{command}").main(rest)
+        module = "import_" if command == "import" else command  # a word of Python's own
+        import_module(f"{__name__}.{module}").main(rest)
     except SystemExit as stop:  # how tyro ends after --help and on wrong use
         return stop.code if isinstance(stop.code, int) else 0
     return 0

@@ -115,7 +115,7 @@ class HyperLSTMCell(nn.Module):
         self.W_zw = nn.Parameter(torch.zeros(hyper_units, 8 * embedding))
         self.b_zw = nn.Parameter(torch.ones(8 * embedding))
         self.alpha = nn.Parameter(torch.full((8, embedding, size), 0.1 / embedding))
-        self.W_zb = nn.Parameter(0.01 * torch.randn(hyper_units, 4 * embedding))
+        self.W_zb = nn.Parameter(normal(hyper_units, 4 * embedding, 0.01))
         self.beta = nn.Parameter(torch.zeros(4, embedding, size))
         self.gates_gamma = nn.Parameter(torch.ones(4 * size))
         self.gates_beta = nn.Parameter(torch.zeros(4 * size))
@@ -179,14 +179,24 @@ def layer_norm(x: Tensor, groups: int, gamma: Tensor, beta: Tensor) -> Tensor:
     return torch.addcmul(beta, normal.view(n, width), gamma)
 
 
-# Initial weights, as the reference chooses them.
+# Initial weights, as the reference chooses them. On the device `meta`, where a checkpoint's sizes are tried, only what
+# works in place is used, and nothing is drawn: other operations there make torch load its compiler, for seconds.
 
 
 def glorot(inputs: int, outputs: int) -> Tensor:
     """Uniform in +-sqrt(6 / (inputs + outputs)) (Glorot and Bengio, 2010)."""
-    return nn.init.uniform_(torch.empty(inputs, outputs), -1, 1) * math.sqrt(6 / (inputs + outputs))
+    return nn.init.uniform_(torch.empty(inputs, outputs), -1, 1).mul_(math.sqrt(6 / (inputs + outputs)))
+
+
+def normal(inputs: int, outputs: int, sigma: float) -> Tensor:
+    """Normal numbers of deviation sigma."""
+    weights = torch.empty(inputs, outputs)
+    return weights if weights.is_meta else weights.normal_().mul_(sigma)
 
 
 def orthogonal_gates(size: int) -> Tensor:
     """`(size, 4 size)`, an orthogonal matrix for each gate."""
-    return torch.cat([nn.init.orthogonal_(torch.empty(size, size)) for _ in range(4)], dim=1)
+    gates = torch.empty(size, 4 * size)
+    for gate in gates.split(size, dim=1):
+        gate.copy_(nn.init.orthogonal_(torch.empty(size, size)))
+    return gates

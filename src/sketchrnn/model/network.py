@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
-from sketchrnn.model.cells import State, glorot, make_cell, zero_state
+from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
 from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run
 
 ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
@@ -121,12 +121,12 @@ class SketchRNN(nn.Module):
         if config.conditional:
             self.encoder_forward = make_cell(config.encoder_cell, 5, config.encoder_size, *hyper)
             self.encoder_backward = make_cell(config.encoder_cell, 5, config.encoder_size, *hyper)
-            self.W_mu = nn.Parameter(0.001 * torch.randn(2 * config.encoder_size, config.z_size))
+            self.W_mu = nn.Parameter(normal(2 * config.encoder_size, config.z_size, 0.001))
             self.b_mu = nn.Parameter(torch.zeros(config.z_size))
-            self.W_sigma = nn.Parameter(0.001 * torch.randn(2 * config.encoder_size, config.z_size))
+            self.W_sigma = nn.Parameter(normal(2 * config.encoder_size, config.z_size, 0.001))
             self.b_sigma = nn.Parameter(torch.zeros(config.z_size))
             state_size = sum(self.decoder.state_sizes)
-            self.W_z = nn.Parameter(0.001 * torch.randn(config.z_size, state_size))
+            self.W_z = nn.Parameter(normal(config.z_size, state_size, 0.001))
             self.b_z = nn.Parameter(torch.zeros(state_size))
 
     @property
