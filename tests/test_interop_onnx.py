@@ -7,7 +7,9 @@ import pytest
 import torch
 from conftest import START_TOKEN, small_model, wave
 
+import sketchrnn
 from sketchrnn import Drawing
+from sketchrnn.cli import main
 from sketchrnn.config import DataInfo, ModelConfig, from_dict
 from sketchrnn.interop.onnx import write
 from sketchrnn.model.mixture import split_output
@@ -98,18 +100,20 @@ def test_the_encoder_agrees_with_drawings_of_any_length(cell, lengths, tmp_path)
 
 def test_what_a_program_needs_to_know_stands_in_every_file(cell, tmp_path):
     model = small_model(cell)
-    paths = write(model, tmp_path / "onnx")
-    assert [path.name for path in paths] == ["encoder.onnx", "start.onnx", "decoder.onnx"]
-    for path in paths:
+    *graphs, facts = write(model, tmp_path / "onnx")
+    assert [path.name for path in graphs] == ["encoder.onnx", "start.onnx", "decoder.onnx"]
+    known = json.loads(facts.read_text())
+    assert (known["format"], known["version"]) == ("sketchrnn onnx", 1)
+    assert (known["scale_factor"], known["max_length"]) == (11.0, 24)
+    assert known["start_token"] == pytest.approx(START_TOKEN)
+    assert known["states"] == list(model.decoder.state_sizes)
+    assert from_dict(ModelConfig, known["model"]) == model.config
+    assert from_dict(DataInfo, known["data"]) == model.data
+    for path in graphs:
         file = onnx.load(path)
-        facts = {prop.key: prop.value for prop in file.metadata_props}
-        assert (facts["format"], facts["version"]) == ("sketchrnn onnx", "1")
-        assert float(facts["scale_factor"]) == 11.0
-        assert int(facts["max_length"]) == 24
-        assert json.loads(facts["start_token"]) == pytest.approx(START_TOKEN)
-        assert json.loads(facts["states"]) == list(model.decoder.state_sizes)
-        assert from_dict(ModelConfig, json.loads(facts["model"])) == model.config
-        assert from_dict(DataInfo, json.loads(facts["data"])) == model.data
+        metadata = {prop.key: prop.value for prop in file.metadata_props}
+        assert metadata.pop("format") == known["format"]
+        assert {key: json.loads(text) for key, text in metadata.items()} | {"format": known["format"]} == known
         assert file.ir_version <= 8
         assert [opset.version for opset in file.opset_import] == [17]
         for port in (*file.graph.input, *file.graph.output):
@@ -117,7 +121,7 @@ def test_what_a_program_needs_to_know_stands_in_every_file(cell, tmp_path):
             assert "batch" in axes
             assert all(axes)
     alone = write(small_model(cell, conditional=False), tmp_path / "decoder only")
-    assert [path.name for path in alone] == ["decoder.onnx"]
+    assert [path.name for path in alone] == ["decoder.onnx", "model.json"]
     assert "z" not in [port.name for port in onnx.load(alone[0]).graph.input]
 
 
@@ -163,14 +167,12 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path):
         write(small_model(), tmp_path / "file")
     (tmp_path / "empty").mkdir()
     write(small_model(), tmp_path / "empty")
-    assert len(list((tmp_path / "empty").iterdir())) == 3
+    assert len(list((tmp_path / "empty").iterdir())) == 4
 
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_drawings_made_with_it_are_those_of_the_model(conditional, tmp_path):
     """The caller's loop as docs/formats.md tells it, at temperature 0 where there is no chance."""
-    import sketchrnn
-
     model = small_model(conditional=conditional)
     write(model, tmp_path / "onnx")
     decoder = session(tmp_path / "onnx" / "decoder.onnx")
@@ -191,3 +193,15 @@ def test_drawings_made_with_it_are_those_of_the_model(conditional, tmp_path):
     (theirs,) = sketchrnn.sample(model, temperature=0) if z is None else sketchrnn.decode(model, z, temperature=0)
     assert len(rows) > 5
     np.testing.assert_allclose(rows, theirs.stroke3, atol=1e-3)
+
+
+def test_the_command(tmp_path, capsys):
+    sketchrnn.save(small_model(), tmp_path / "model.safetensors")
+    command = ["export", str(tmp_path / "model.safetensors"), "--to", "onnx", "--out", str(tmp_path / "onnx")]
+    assert main(command) == 0
+    assert "decoder.onnx" in capsys.readouterr().out
+    assert (tmp_path / "onnx" / "encoder.onnx").exists()
+    assert main(command) == 1
+    assert "exists and is not an empty folder" in capsys.readouterr().err
+    assert main([*command[:-1], str(tmp_path / "other"), "--name", "cat"]) == 1
+    assert "--name is for --to site" in capsys.readouterr().err

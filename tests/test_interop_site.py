@@ -16,6 +16,7 @@ from conftest import small_model
 
 import sketchrnn
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
+from sketchrnn.cli import main
 from sketchrnn.interop import site
 
 PAGE = """<!doctype html>
@@ -109,6 +110,19 @@ def test_without_the_built_page_nothing_is_written(stand_in, tmp_path):
     with pytest.raises(FileNotFoundError, match="the drawing page is not built: run `make page`"):
         site.write(small_model(), tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_the_command(stand_in, wave_data, tmp_path, capsys):
+    sketchrnn.save(small_model(), tmp_path / "model.safetensors")
+    command = ["export", str(tmp_path / "model.safetensors"), "--to", "site", "--data", str(wave_data)]
+    assert main([*command, "--name", "waves", "--out", str(tmp_path / "site")]) == 0
+    assert "http.server" in capsys.readouterr().out
+    (entry,) = json.loads((tmp_path / "site" / "site.json").read_text())["models"]
+    assert entry["name"] == "waves"
+    assert json.loads((tmp_path / "site" / "model" / "map.json").read_text())["source"] == "test drawings of waves"
+    shutil.rmtree(stand_in)
+    assert main([*command, "--out", str(tmp_path / "other")]) == 1
+    assert "not built" in capsys.readouterr().err
 
 
 def reference_model():

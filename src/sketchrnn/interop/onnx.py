@@ -22,11 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from torch import Tensor
+
+try:
+    import onnx
+    from onnx import helper, numpy_helper
+except ImportError:
+    raise ImportError("ONNX files are written by the package onnx: pip install 'sketchrnn[onnx]'") from None
 
 from sketchrnn.config import FORGET_BIAS, LAYER_NORM_EPSILON
 from sketchrnn.formats.atomic import atomic_folder
@@ -57,13 +61,14 @@ def write(model: SketchRNN, out: str | Path, *, float16: bool = False) -> list[P
             computed in float32. A weight is then right to 1 in 2,000.
 
     Returns:
-        The files: `encoder.onnx`, `start.onnx` and `decoder.onnx`, for a decoder-only model the last alone.
+        The files: `encoder.onnx`, `start.onnx`, `decoder.onnx` and `model.json`; a decoder-only model has the last two
+        alone.
 
     Raises:
         ValueError: a weight is not finite, or too large for float16, or a graph larger than a file may be.
         OSError: `out` holds something, or cannot be written.
     """
-    files = graphs(model, float16=float16)
+    files = graphs(model, float16=float16) | {"model.json": _facts_json(model)}
     with atomic_folder(out) as folder:
         for name, content in files.items():
             (folder / name).write_bytes(content)
@@ -71,21 +76,31 @@ def write(model: SketchRNN, out: str | Path, *, float16: bool = False) -> list[P
 
 
 def graphs(model: SketchRNN, *, float16: bool = False) -> dict[str, bytes]:
-    """The files of `write`, by name."""
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "scale_factor": repr(model.data.scale_factor),
-        "max_length": str(model.data.max_length),
-        "start_token": json.dumps(model.data.start_token),
-        "states": json.dumps(model.decoder.state_sizes),
-        "model": json.dumps(asdict(model.config)),
-        "data": json.dumps(asdict(model.data)),
-    }
+    """The ONNX files of `write`, by name."""
+    metadata = {key: fact if isinstance(fact, str) else json.dumps(fact) for key, fact in facts(model).items()}
     made = {"decoder.onnx": _decoder(model, float16)}
     if model.config.conditional:
         made = {"encoder.onnx": _encoder(model, float16), "start.onnx": _start(model, float16)} | made
     return {name: _serialised(name, graph, metadata) for name, graph in made.items()}
+
+
+def facts(model: SketchRNN) -> dict[str, Any]:
+    """What a program needs to know beside the graphs; in their metadata, and for JavaScript, which cannot read that, in
+    `model.json`."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "scale_factor": model.data.scale_factor,
+        "max_length": model.data.max_length,
+        "start_token": model.data.start_token,
+        "states": model.decoder.state_sizes,
+        "model": asdict(model.config),
+        "data": asdict(model.data),
+    }
+
+
+def _facts_json(model: SketchRNN) -> bytes:
+    return json.dumps(facts(model), indent=2, ensure_ascii=False).encode()
 
 
 # -- the three graphs
