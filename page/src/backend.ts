@@ -55,6 +55,7 @@ export interface Options {
   temperature: number // tau: 0 is the most likely, 1 as the model learned
   seed: number
   signal?: AbortSignal
+  z?: number[][] | undefined // `complete`: one for each ending, or one for all; without it, that of what is there
 }
 
 /** (dx, dy, pen): an offset from the point before, and 1 where the pen lifts after it. */
@@ -76,8 +77,11 @@ export interface Backend {
   /** mu of each drawing. */
   encode(model: string, drawings: Drawing[], signal?: AbortSignal): Promise<number[][]>
   decode(model: string, z: number[][], options: Options): Promise<Drawing[]>
-  /** n + 1 mixtures for n points: row i is the prediction of point i from those before it, the last of what comes next. */
-  density(model: string, drawing: Drawing, signal?: AbortSignal): Promise<Mixture[]>
+  /**
+   * n + 1 mixtures for n points: row i is the prediction of point i from those before it, the last of what comes next.
+   * Without z, a conditional model takes that of the drawing.
+   */
+  density(model: string, drawing: Drawing, z?: number[], signal?: AbortSignal): Promise<Mixture[]>
   map(model: string, signal?: AbortSignal): Promise<LatentMap>
   /** The drawings in a file, in the file's own units. */
   read(name: string, bytes: ArrayBuffer): Promise<Drawing[]>

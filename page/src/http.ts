@@ -35,8 +35,8 @@ export function connect(base = 'api/v1/'): Backend {
       const body = { model, n, temperature, seed }
       return onPoints ? streamed('sample', body, onPoints, { lines: [] }, signal) : drawings('sample', body, signal)
     },
-    complete(model, prefix, n, { temperature, seed, signal }, onPoints) {
-      const body = { model, drawing: prefix, n, temperature, seed }
+    complete(model, prefix, n, { temperature, seed, z, signal }, onPoints) {
+      const body = { model, drawing: prefix, n, temperature, seed, ...(z ? { z } : {}) }
       return onPoints ? streamed('complete', body, onPoints, prefix, signal) : drawings('complete', body, signal)
     },
     reconstruct(model, drawing, temperatures, { seed, signal }) {
@@ -54,8 +54,8 @@ export function connect(base = 'api/v1/'): Backend {
     decode(model, z, { temperature, seed, signal }) {
       return drawings('decode', { model, z, n: 1, temperature, seed }, signal)
     },
-    async density(model, drawing, signal) {
-      return mixtures(await post<Densities>('density', { model, drawing }, signal))
+    async density(model, drawing, z, signal) {
+      return mixtures(await post<Densities>('density', { model, drawing, ...(z ? { z } : {}) }, signal))
     },
     async map(model, signal) {
       return json<LatentMap>(await request(`${base}map?model=${encodeURIComponent(model)}`, {}, signal))
@@ -184,13 +184,17 @@ export async function* textLines(body: ReadableStream<Uint8Array>): AsyncGenerat
   const decoder = new TextDecoder()
   const reader = body.getReader()
   let rest = ''
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    rest += decoder.decode(part.value, { stream: true })
-    const lines = rest.split('\n')
-    rest = lines.pop()!
-    for (const line of lines) if (line.trim()) yield line
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      rest += decoder.decode(part.value, { stream: true })
+      const lines = rest.split('\n')
+      rest = lines.pop()!
+      for (const line of lines) if (line.trim()) yield line
+    }
+    if (rest.trim()) yield rest
+  } finally {
+    void reader.cancel()
   }
-  if (rest.trim()) yield rest
 }
 
 // -- densities: the server gives a table for each letter, the page wants a mixture for each point

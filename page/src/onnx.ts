@@ -62,19 +62,19 @@ export async function openModels(): Promise<Backend> {
     })
   }
 
-  const none = (signal?: AbortSignal): Options => ({ temperature: 0, seed: 0, signal })
+  const none = (signal?: AbortSignal): Options => ({ temperature: 0, seed: 0, ...(signal && { signal }) })
   return {
     models: () => Promise.resolve(models),
     sample: (model, n, options, onPoints) => ask<Drawing[]>(model, { name: 'sample', n }, options, onPoints),
     complete: (model, prefix, n, options, onPoints) =>
-      ask<Drawing[]>(model, { name: 'complete', prefix, n }, options, onPoints),
+      ask<Drawing[]>(model, { name: 'complete', prefix, n, z: options.z }, options, onPoints),
     reconstruct: (model, drawing, temperatures, options) =>
       ask<Drawing[]>(model, { name: 'reconstruct', drawing, temperatures }, options),
     interpolate: (model, a, b, steps, options) => ask<Drawing[]>(model, { name: 'interpolate', a, b, steps }, options),
     analogy: (model, a, b, c, n, options) => ask<Drawing[]>(model, { name: 'analogy', a, b, c, n }, options),
     encode: (model, drawings, signal) => ask<number[][]>(model, { name: 'encode', drawings }, none(signal)),
     decode: (model, z, options) => ask<Drawing[]>(model, { name: 'decode', z }, options),
-    density: (model, drawing, signal) => ask<Mixture[]>(model, { name: 'density', drawing }, none(signal)),
+    density: (model, drawing, z, signal) => ask<Mixture[]>(model, { name: 'density', drawing, z }, none(signal)),
     map: (model, signal) => ask<LatentMap>(model, { name: 'map' }, none(signal)),
     read: readInPage,
   }

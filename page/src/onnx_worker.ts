@@ -13,17 +13,17 @@ export type Request =
   | { id: number; call: Call; model: string; options: Choice; streamed: boolean }
   | { id: number; stop: true }
 
-export type Choice = Omit<Options, 'signal'>
+export type Choice = Pick<Options, 'temperature' | 'seed'>
 
 export type Call =
   | { name: 'sample'; n: number }
-  | { name: 'complete'; prefix: Drawing; n: number }
+  | { name: 'complete'; prefix: Drawing; n: number; z?: number[][] | undefined }
   | { name: 'reconstruct'; drawing: Drawing; temperatures: number[] }
   | { name: 'interpolate'; a: Drawing; b: Drawing; steps: number }
   | { name: 'analogy'; a: Drawing; b: Drawing; c: Drawing; n: number }
   | { name: 'encode'; drawings: Drawing[] }
   | { name: 'decode'; z: number[][] }
-  | { name: 'density'; drawing: Drawing }
+  | { name: 'density'; drawing: Drawing; z?: number[] | undefined }
   | { name: 'map' }
 
 export type Answer =
@@ -134,12 +134,11 @@ class Work {
   ) {}
 
   async do(call: Exclude<Call, { name: 'map' }>): Promise<Drawing[] | Mixture[] | number[][]> {
-    const { temperature } = this.options
     switch (call.name) {
       case 'sample':
         return this.draw(range(call.n).map((i) => this.task(this.info.conditional ? this.noise(i) : null, i)))
       case 'complete':
-        return this.complete(call.prefix, call.n)
+        return this.complete(call.prefix, call.n, call.z)
       case 'reconstruct': {
         const [mu] = await this.mu([call.drawing])
         return this.draw(call.temperatures.map((t) => this.task(mu!, 0, t)))
@@ -147,7 +146,7 @@ class Work {
       case 'interpolate': {
         const [a, b] = (await this.mu([call.a, call.b])).map((mu) => [...mu])
         const way = range(call.steps).map((i) => slerp(a!, b!, i / Math.max(1, call.steps - 1)))
-        return this.draw(way.map((z) => this.task(Float32Array.from(z), 0)))
+        return this.draw(way.map((z) => this.task(row(z), 0)))
       }
       case 'analogy': {
         const [a, b, c] = await this.mu([call.a, call.b, call.c])
@@ -157,31 +156,27 @@ class Work {
       case 'encode':
         return (await this.mu(call.drawings)).map((mu) => [...mu])
       case 'decode':
-        return this.draw(call.z.map((z) => this.task(Float32Array.from(z), 0, temperature)))
+        return this.draw(call.z.map((z) => this.task(row(z), 0)))
       case 'density': {
         const rows = this.normalised(call.drawing)
-        const z = this.info.conditional ? (await this.mu([call.drawing]))[0]! : null
+        const z = this.info.conditional ? (row(call.z) ?? (await this.mu([call.drawing]))[0]!) : null
         return (await predictions(this.network, z, rows, this.signal)).map((mixture) => this.inUnits(mixture))
       }
     }
   }
 
-  private async complete(prefix: Drawing, n: number): Promise<Drawing[]> {
+  private async complete(prefix: Drawing, n: number, given?: number[][]): Promise<Drawing[]> {
     const rows = this.normalised(prefix)
-    if (!this.info.conditional)
-      return this.draw(
-        range(n).map((i) => this.task(null, i)),
-        prefix,
-        rows,
-      )
-    // what the whole may become: a new z for every ending, from what the encoder sees in the beginning
-    const { mu, sigma } = await this.network.encode([rows])
-    const z = range(n).map((i) => this.noise(i).map((value, k) => mu[0]![k]! + sigma[0]![k]! * value))
-    return this.draw(
-      z.map((each, i) => this.task(each, i)),
-      prefix,
-      rows,
-    )
+    const z = this.info.conditional ? await this.intentions(rows, n, given) : []
+    const tasks = range(n).map((i) => this.task(z[i] ?? null, i))
+    return this.draw(tasks, prefix, rows)
+  }
+
+  /** z for each of n endings: what is given, else what the whole may become, drawn anew for each from N(mu, sigma). */
+  private async intentions(prefix: Row[], n: number, given?: number[][]): Promise<Float32Array[]> {
+    if (given) return range(n).map((i) => row(given[given.length === 1 ? 0 : i])!)
+    const { mu, sigma } = await this.network.encode([prefix])
+    return range(n).map((i) => this.noise(i).map((value, k) => mu[0]![k]! + sigma[0]![k]! * value))
   }
 
   private async draw(tasks: Task[], prefix: Drawing = { lines: [] }, given: Row[] = []): Promise<Drawing[]> {
@@ -239,6 +234,10 @@ function rowsOf(lines: Line[]): Row[] {
       return row
     }),
   )
+}
+
+function row(z: number[] | undefined): Float32Array | null {
+  return z ? Float32Array.from(z) : null
 }
 
 function range(n: number): number[] {

@@ -55,3 +55,9 @@ function mix(value: number): number {
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
   return value ^ (value >>> 16)
 }
+
+/** `size` numbers from N(0, 1). */
+export function normal(seed: number, size: number): number[] {
+  const random = new Random(seed, 0, LATENT)
+  return Array.from({ length: size }, () => random.normal())
+}

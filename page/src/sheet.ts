@@ -41,7 +41,6 @@ export class Sheet {
 
   constructor(readonly name: string) {
     this.live.setAttribute('role', 'img')
-    this.live.ariaLabel = text.sheet.label(name)
     this.element = element('div', { className: 'sheet' }, this.ink, this.live)
     new ResizeObserver(() => this.resize()).observe(this.element)
     document.addEventListener('themechange', () => this.redraw())
@@ -100,6 +99,11 @@ export class Sheet {
     this.redraw()
     this.onChange(cause)
     this.element.dispatchEvent(new Event('sheetchange', { bubbles: true }))
+  }
+
+  private tell(): void {
+    const label = text.sheet.label(this.name, this.strokes.length, this.answerNow?.lines.length ?? 0)
+    if (this.live.ariaLabel !== label) this.live.ariaLabel = label
   }
 
   // -- the pen
@@ -214,6 +218,7 @@ export class Sheet {
       this.onGrow()
     }
     this.paintLive()
+    this.tell()
     if (moves && !this.frame) this.frame = requestAnimationFrame((next) => this.tick(next))
   }
 

@@ -35,7 +35,8 @@ export const text = {
     retry: 'Try again',
   },
   sheet: {
-    label: (name: string) => `${name}: draw here with mouse, pen or finger`,
+    label: (name: string, strokes: number, answered: number) =>
+      `${name}: ${counted(strokes, 'stroke')}${answered ? `, and ${counted(answered, 'stroke')} by the model` : ''}. Draw with mouse, pen or finger.`,
     main: 'Your drawing',
     undo: 'Undo',
     redo: 'Redo',
@@ -64,8 +65,7 @@ export const text = {
     takeOne: 'One stroke',
     another: 'Another',
     thinking: 'The model is drawing …',
-    answered: (strokes: number) =>
-      strokes === 1 ? 'The model added one stroke.' : `The model added ${strokes} strokes.`,
+    answered: (strokes: number) => `The model added ${counted(strokes, 'stroke')}.`,
     ended: 'The model thinks that it is finished.',
     taken: 'Taken. Draw on.',
     answerHint: 'Take it, ask for another, or just draw on.',
@@ -223,6 +223,10 @@ export const text = {
     ] as [string, string][],
     help: 'Paste or drop an SVG or ndjson file anywhere. Drawings stay in this browser until you save or share them.',
   },
+}
+
+function counted(count: number, thing: string): string {
+  return `${count === 0 ? 'no' : count === 1 ? 'one' : count} ${thing}${count === 1 ? '' : 's'}`
 }
 
 export type ViewName = keyof typeof text.views

@@ -2,6 +2,7 @@
 
 import type { Drawing, Mixture, Point } from './backend'
 import { element } from './dom'
+import { intentions } from './intention'
 import { Latest } from './latest'
 import { atTemperature } from './mixture'
 import { Notice } from './notice'
@@ -86,10 +87,11 @@ export class UnderThePen {
   }
 
   private async density(drawing: Drawing, down: boolean): Promise<void> {
-    const { backend, model } = this.studio
+    const { backend, model, settings } = this.studio
+    const z = intentions(model, settings.seed)?.[0]
     if (drawing.lines.length === 0) return this.forget()
     try {
-      const found = await this.latest.run((signal) => backend.density(model.name, drawing, signal))
+      const found = await this.latest.run((signal) => backend.density(model.name, drawing, z, signal))
       if (!found || !this.studio.settings.under) return
       this.notice.clear()
       this.mixtures = down ? found.slice(0, -1) : found

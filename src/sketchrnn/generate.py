@@ -10,7 +10,9 @@ start alike. What comes out for one drawing does not depend, to the last bit, on
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,9 +20,139 @@ from numpy.typing import ArrayLike, NDArray
 
 from sketchrnn.drawing import Drawing, normalise
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.model.sampler import draw_rows
+from sketchrnn.model.sampler import Path, Sampler
 
-AT_ONCE = 1024  # drawings that are in memory at the same time
+AT_ONCE = 1024  # drawings on their way at the same time
+CHUNK = 16  # points after which those that wait may take the places of those that have ended
+TO_THE_END = 2**31 - 1  # points
+
+EMPTY = Drawing(np.zeros((0, 3), np.float32))
+NO_POINTS = EMPTY.stroke5()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Wanted:
+    """A drawing that is wanted: all that decides, with the model, what it becomes."""
+
+    stream: int
+    """The random numbers: the drawing's number among those that start alike."""
+    seed: int
+    """The same seed draws the same."""
+    temperature: float
+    """tau."""
+    max_length: int
+    """It ends after so many points."""
+    z: NDArray[np.float32] | None = None
+    """(N_z,); None for a decoder-only model."""
+    prefix: Drawing = EMPTY
+    """What it begins with, in the units of the model's data."""
+
+
+class Growing:
+    """A drawing in a `Batch`."""
+
+    def __init__(self, model: SketchRNN, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self._model = model
+        self._told = len(wanted.prefix)
+        self._path: Path | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self._path is not None and self._path.ended
+
+    @property
+    def num_drawn(self) -> int:
+        """Points that it has beyond what was given."""
+        return max(0, self._path.length - len(self.wanted.prefix)) if self._path else 0
+
+    def new_points(self) -> NDArray[np.float32]:
+        """(k, 3) stroke-3 rows drawn since the last call, in the units of the model's data, without what was given.
+
+        Raises:
+            ValueError: the model drew a point that is not finite.
+        """
+        if self._path is None:
+            return np.zeros((0, 3), np.float32)
+        first, self._told = self._told, max(self._told, self._path.length)
+        return _in_own_units(self._model, self._path.rows[first : self._told])
+
+    def drawing(self) -> Drawing:
+        """The drawing as it is by now.
+
+        Raises:
+            ValueError: as `new_points`.
+        """
+        prefix, labels = self.wanted.prefix, self._model.data.labels
+        rows = self._path.rows[len(prefix) : self._path.length] if self._path else np.zeros((0, 3), np.float32)
+        # what was given is as it was given: neither clamped nor rounded
+        stroke3 = np.concatenate([prefix.stroke3, _in_own_units(self._model, rows)])
+        return Drawing(stroke3, labels[0] if len(labels) == 1 else None)
+
+    def start(self) -> Path:
+        """The path, with its random numbers."""
+        wanted, prefix = self.wanted, self.wanted.prefix
+        uniform, normal = _random_numbers(wanted.seed, wanted.stream, wanted.max_length - len(prefix))
+        points = NO_POINTS
+        if len(prefix):
+            points = Drawing(normalise(prefix.stroke3, self._model.data.scale_factor)).stroke5()
+        rows = np.empty((wanted.max_length, 3), np.float32)
+        self._path = Path(wanted.z, points, uniform, normal, wanted.temperature, rows)
+        return self._path
+
+
+class Batch:
+    """Drawings of one model that grow side by side; others may join, and leave, between any two steps.
+
+    Each becomes what it would have become alone. `sample` and all the others draw through it, and so does the server.
+    One thread at a time may use it. It keeps the model's weights as they are when it is made.
+    """
+
+    def __init__(self, model: SketchRNN, places: int | None = None) -> None:
+        """
+        Args:
+            model: any model.
+            places: how many may grow at the same time, `AT_ONCE` if None; the others wait.
+        """
+        self.model = model
+        self._sampler = Sampler(model, AT_ONCE if places is None else places)
+        self._waiting: deque[Growing] = deque()
+        self._growing: dict[Growing, Path] = {}
+
+    def __len__(self) -> int:
+        """Drawings that grow or wait."""
+        return len(self._growing) + len(self._waiting)
+
+    def add(self, wanted: Wanted) -> Growing:
+        """Takes a drawing in; it begins to grow with the next step for which there is a place."""
+        growing = Growing(self.model, wanted)
+        self._waiting.append(growing)
+        return growing
+
+    def drop(self, drawings: Iterable[Growing]) -> None:
+        """Gives drawings up."""
+        gone = set(drawings)
+        self._sampler.leave(self._growing.pop(each) for each in gone if each in self._growing)
+        self._waiting = deque(each for each in self._waiting if each not in gone)
+
+    def step(self, points: int) -> list[Growing]:
+        """So many points more (a point that is given counts too); those that grew, ended or not."""
+        entering = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._sampler.free))]
+        self._growing |= {each: each.start() for each in entering}
+        self._sampler.enter([self._growing[each] for each in entering])
+        self._sampler.step(points)
+        grown = list(self._growing)
+        self._growing = {each: path for each, path in self._growing.items() if not path.ended}
+        return grown
+
+
+def draw(model: SketchRNN, wanted: Sequence[Wanted]) -> list[Drawing]:
+    """The drawings that are wanted, in order."""
+    batch = Batch(model, min(AT_ONCE, len(wanted)))
+    growing = [batch.add(each) for each in wanted]
+    while batch:
+        batch.step(TO_THE_END if len(wanted) <= AT_ONCE else CHUNK)
+    return [each.drawing() for each in growing]
 
 
 def sample(
@@ -46,10 +178,7 @@ def sample(
     Raises:
         ValueError: n or the temperature is negative.
     """
-    _check(n, temperature, seed)
-    streams = list(range(n))
-    z = _normal(seed, streams, model.config.z_size) if model.config.conditional else None
-    return _draw(model, z, streams, temperature=temperature, seed=seed, max_length=max_length)
+    return draw(model, wanted_samples(model, n, temperature=temperature, seed=seed, max_length=max_length))
 
 
 def decode(
@@ -75,12 +204,7 @@ def decode(
     Raises:
         ValueError: the model has no z, or z is not finite or of another size.
     """
-    _require_conditional(model)
-    _check(n, temperature, seed)
-    rows = model.check_z(z)
-    streams = list(range(n)) * len(rows)
-    rows = rows.repeat(n, axis=0)
-    return _draw(model, rows, streams, temperature=temperature, seed=seed, max_length=max_length)
+    return draw(model, wanted_of_z(model, z, n=n, temperature=temperature, seed=seed, max_length=max_length))
 
 
 def reconstruct(
@@ -107,11 +231,12 @@ def reconstruct(
     _require_conditional(model)
     _check(n, temperature, seed)
     given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
-    mu, sigma = _encode(model, given)
+    mu, sigma = model.encode_each(given)
     if not sample_z:
         return decode(model, mu, n=n, temperature=temperature, seed=seed)
     z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
-    return _draw(model, z, list(range(n)) * len(given), temperature=temperature, seed=seed)
+    wanted = _wanted(model, z, list(range(n)) * len(given), temperature=temperature, seed=seed)
+    return draw(model, wanted)
 
 
 def interpolate(
@@ -137,14 +262,8 @@ def interpolate(
         `steps` drawings, from a's reconstruction to b's.
     """
     _require_conditional(model)
-    if steps < 2:
-        raise ValueError(f"steps is {steps}; a way has at least its two ends")
-    if method not in ("spherical", "linear"):
-        raise ValueError(f"method is {method!r}, not spherical or linear")
-    z_a, z_b = _encode(model, [a, b])[0]
-    path = slerp if method == "spherical" else lerp
-    z = np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
-    return decode(model, z, temperature=temperature, seed=seed)
+    way = between(*model.encode_each([a, b])[0], steps=steps, method=method)
+    return decode(model, way, temperature=temperature, seed=seed)
 
 
 def analogy(
@@ -166,7 +285,7 @@ def analogy(
         temperature, seed: as in `sample`.
     """
     _require_conditional(model)
-    z_a, z_b, z_c = _encode(model, [a, b, c])[0]
+    z_a, z_b, z_c = model.encode_each([a, b, c])[0]
     return decode(model, z_a + (z_b - z_c), n=n, temperature=temperature, seed=seed)
 
 
@@ -199,6 +318,48 @@ def complete(
     Raises:
         ValueError: `prefix` is as long as a drawing may become, or z does not fit.
     """
+    wanted = wanted_endings(model, prefix, n, temperature=temperature, seed=seed, z=z, max_length=max_length)
+    return draw(model, wanted)
+
+
+def wanted_samples(
+    model: SketchRNN, n: int = 1, *, temperature: float = 0.4, seed: int = 0, max_length: int | None = None
+) -> list[Wanted]:
+    """What `sample` draws."""
+    _check(n, temperature, seed)
+    z = _normal(seed, range(n), model.config.z_size) if model.config.conditional else None
+    return _wanted(model, z, range(n), temperature=temperature, seed=seed, max_length=max_length)
+
+
+def wanted_of_z(
+    model: SketchRNN,
+    z: ArrayLike,
+    *,
+    n: int = 1,
+    temperature: float = 0.4,
+    seed: int = 0,
+    max_length: int | None = None,
+) -> list[Wanted]:
+    """What `decode` draws, and with their z also `reconstruct`, `interpolate` and `analogy`."""
+    _require_conditional(model)
+    _check(n, temperature, seed)
+    rows = model.check_z(z)
+    streams = list(range(n)) * len(rows)
+    return _wanted(model, rows.repeat(n, axis=0), streams, temperature=temperature, seed=seed, max_length=max_length)
+
+
+def wanted_endings(
+    model: SketchRNN,
+    prefix: Drawing,
+    n: int = 1,
+    *,
+    temperature: float = 0.8,
+    seed: int = 0,
+    z: ArrayLike | None = None,
+    max_length: int | None = None,
+    encoded: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> list[Wanted]:
+    """What `complete` draws; `encoded` is what `model.encode([prefix])` gives, where that is known already."""
     _check(n, temperature, seed)
     longest = model.data.max_length if max_length is None else max_length
     if len(prefix) >= longest:
@@ -209,7 +370,7 @@ def complete(
     latent: NDArray[np.float32] | None = None
     if model.config.conditional:
         if z is None:
-            mu, sigma = model.encode([prefix])
+            mu, sigma = model.encode([prefix]) if encoded is None else encoded
             latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
         else:
             rows = model.check_z(z)
@@ -218,8 +379,23 @@ def complete(
             latent = np.array(np.broadcast_to(rows, (n, model.config.z_size)))
     elif z is not None:
         model.check_z(z)
-    streams = list(range(n))
-    return _draw(model, latent, streams, temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
+    return _wanted(model, latent, range(n), temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
+
+
+def between(
+    z_a: NDArray[np.float32],
+    z_b: NDArray[np.float32],
+    *,
+    steps: int = 10,
+    method: Literal["spherical", "linear"] = "spherical",
+) -> NDArray[np.float32]:
+    """(steps, N_z): the way from z_a to z_b, both included."""
+    if steps < 2:
+        raise ValueError(f"steps is {steps}; a way has at least its two ends")
+    if method not in ("spherical", "linear"):
+        raise ValueError(f"method is {method!r}, not spherical or linear")
+    path = slerp if method == "spherical" else lerp
+    return np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
 
 
 def typical_size(model: SketchRNN, *, n: int = 64, seed: int = 0) -> float:
@@ -242,7 +418,7 @@ def slerp(a: NDArray[np.float32], b: NDArray[np.float32], t: float) -> NDArray[n
     return ((math.sin((1 - t) * angle) * a + math.sin(t * angle) * b) / math.sin(angle)).astype(np.float32)
 
 
-def _draw(
+def _wanted(
     model: SketchRNN,
     z: NDArray[np.float32] | None,
     streams: Sequence[int],
@@ -250,39 +426,30 @@ def _draw(
     temperature: float,
     seed: int,
     max_length: int | None = None,
-    prefix: Drawing | None = None,
-) -> list[Drawing]:
+    prefix: Drawing = EMPTY,
+) -> list[Wanted]:
     """One drawing for each stream of random numbers, from its row of z."""
     longest = model.data.max_length if max_length is None else max_length
     if longest < 1:
         raise ValueError(f"max_length is {longest}; it must be at least 1")
-    given = Drawing(np.zeros((0, 3), np.float32)) if prefix is None else prefix
-    points = Drawing(normalise(given.stroke3, model.data.scale_factor)).stroke5()
-    drawings: list[Drawing] = []
-    for start in range(0, len(streams), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
-        uniform, normal = _random_numbers(seed, streams[part], longest - len(given))
-        rows = draw_rows(model, None if z is None else z[part], uniform, normal, points, temperature)
-        drawings.extend(_in_own_units(model, row, given) for row in rows)
-    return drawings
+    return [
+        Wanted(
+            stream=stream,
+            seed=seed,
+            temperature=temperature,
+            max_length=longest,
+            z=None if z is None else z[row],
+            prefix=prefix,
+        )
+        for row, stream in enumerate(streams)
+    ]
 
 
-def _encode(model: SketchRNN, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """mu and sigma (n, N_z), each drawing by itself, so that they do not depend on their neighbours by a last bit."""
-    parts = [model.encode([drawing]) for drawing in drawings]
-    empty = np.zeros((0, model.config.z_size), np.float32)
-    return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(sigma for _, sigma in parts)])
-
-
-def _random_numbers(seed: int, streams: Sequence[int], steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, steps, 2) uniform and standard normal numbers, each drawing's from a stream of its own."""
-    uniform = np.empty((len(streams), steps, 2), np.float32)
-    normal = np.empty((len(streams), steps, 2), np.float32)
-    for row, stream in enumerate(streams):
-        rng = np.random.default_rng([seed, stream, 0])
-        rng.random(out=uniform[row], dtype=np.float32)
-        # a stream of its own again: a longer drawing must not shift the numbers of a shorter one
-        np.random.default_rng([seed, stream, 1]).standard_normal(out=normal[row], dtype=np.float32)
+def _random_numbers(seed: int, stream: int, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(steps, 2) uniform and standard normal numbers of a drawing, from a stream of its own."""
+    uniform = np.random.default_rng([seed, stream, 0]).random((steps, 2), dtype=np.float32)
+    # a stream of its own again: a longer drawing must not shift the numbers of a shorter one
+    normal = np.random.default_rng([seed, stream, 1]).standard_normal((steps, 2), dtype=np.float32)
     return uniform, normal
 
 
@@ -294,13 +461,12 @@ def _normal(seed: int, streams: Sequence[int], size: int) -> NDArray[np.float32]
     return rows
 
 
-def _in_own_units(model: SketchRNN, rows: NDArray[np.float32], prefix: Drawing) -> Drawing:
+def _in_own_units(model: SketchRNN, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
         stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
     if not np.isfinite(stroke3).all():
         raise ValueError("the model drew a point that is not finite: its weights are damaged, or it learned too fast")
-    stroke3[: len(prefix)] = prefix.stroke3  # as it was given: neither clamped nor rounded
-    return Drawing(stroke3, model.data.labels[0] if len(model.data.labels) == 1 else None)
+    return stroke3
 
 
 def _require_conditional(model: SketchRNN) -> None:

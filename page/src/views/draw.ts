@@ -3,6 +3,7 @@
 import { Answer } from '../answer'
 import type { Drawing } from '../backend'
 import { button, element } from '../dom'
+import { intentions } from '../intention'
 import { Latest } from '../latest'
 import { Notice } from '../notice'
 import { countPoints, fitInto } from '../strokes'
@@ -10,7 +11,7 @@ import type { Studio, View } from '../studio'
 import { text } from '../text'
 import { temperatureSlider, toggle } from '../tools'
 import { UnderThePen } from '../under'
-import { INSIDE, placed, toSheet } from '../units'
+import { INSIDE, placed, toModel, toSheet } from '../units'
 
 export function drawView(studio: Studio): View {
   const { sheet } = studio
@@ -61,9 +62,10 @@ export function drawView(studio: Studio): View {
     if (sheet.strokes.length === 0) return begin()
     const { backend, model, settings } = studio
     given = placed(sheet.strokes, model)
+    const z = intentions(model, settings.seed)
     const answer = new Answer(given.lines.at(-1)!.at(-1)!, (point) => toSheet(point, model))
     await receive(answer, (signal) =>
-      backend.complete(model.name, given, 1, { ...settings, signal }, (_, rows, ended) => {
+      backend.complete(model.name, given, 1, { ...settings, z, signal }, (_, rows, ended) => {
         answer.add(rows, ended)
         sheet.refresh()
       }),
@@ -77,11 +79,13 @@ export function drawView(studio: Studio): View {
     let answer: Answer | null = null
     const drawings = await receive(null, async (signal) => {
       const found = await backend.sample(model.name, 1, { ...settings, signal })
-      answer = Answer.of(fitInto(found[0]!.lines, INSIDE), (point) => point)
-      return found
+      const lines = fitInto(found[0]!.lines, INSIDE).map((line) => line.map((point) => toModel(point, model)))
+      answer = Answer.of(lines, (point) => toSheet(point, model))
+      return [{ lines }]
     })
     if (!drawings) return
     sheet.answer = answer
+    under.show(drawings[0]!)
     update()
   }
 

@@ -2,6 +2,7 @@
 
 import { Answer } from '../answer'
 import { button, element } from '../dom'
+import { intentions } from '../intention'
 import { Latest } from '../latest'
 import { Notice } from '../notice'
 import { Tile, WHOLE_SHEET } from '../picture'
@@ -53,6 +54,7 @@ export function endingsView(studio: Studio): View {
     const { backend, model, settings } = studio
     const prefix = placed(sheet.strokes, model)
     const start = prefix.lines.at(-1)!.at(-1)!
+    const z = intentions(model, settings.seed, ENDINGS)
     notice.clear()
     more.disabled = false
     ink = asInk(sheet.strokes).map((stroke) => ({ ...stroke, points: simplify(stroke.points, 1) }))
@@ -65,7 +67,7 @@ export function endingsView(studio: Studio): View {
     const asked = answers
     try {
       const found = await latest.run((signal) =>
-        backend.complete(model.name, prefix, ENDINGS, { ...settings, signal }, (i, rows, ended) => {
+        backend.complete(model.name, prefix, ENDINGS, { ...settings, z, signal }, (i, rows, ended) => {
           asked[i]?.add(rows, ended)
           grow()
         }),

@@ -27,6 +27,7 @@ Neural networks that learn to draw.
   complete     endings for an unfinished drawing
   import       a model of another program, to use here
   export       a model for another program
+  serve        the drawing page in a browser, and models over HTTP
   bench        how fast this machine trains and samples
 
   -h, --help   show this, or with a COMMAND the help of that command
@@ -40,7 +41,7 @@ Example:
 
 COMMANDS = (
     *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
-    *("import", "export", "bench"),
+    *("import", "export", "serve", "bench"),
 )
 
 

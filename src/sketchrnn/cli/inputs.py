@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchrnn import formats
-from sketchrnn.data.inputs import open_input
-from sketchrnn.data.prepare import DEVICE_KINDS, like_quickdraw
+from sketchrnn.data.inputs import in_foreign_units, open_input
+from sketchrnn.data.prepare import like_quickdraw
 from sketchrnn.drawing import Drawing
 from sketchrnn.render import DATA_ENDINGS
 
@@ -46,6 +45,4 @@ def is_picture(path: Path) -> bool:
 def _in_foreign_units(text: str) -> bool:
     """Whether the drawings are in units of a pen, a screen or a page; those in our own pictures are in a model's."""
     path = Path(text if Path(text).exists() else text.rpartition("#")[0])
-    if not path.is_file() or formats.kind(path) not in DEVICE_KINDS:
-        return False
-    return b'<g class="drawing"' not in path.read_bytes()
+    return path.is_file() and in_foreign_units(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sketchrnn import formats
 from sketchrnn.data.dataset import SPLITS, Dataset, Split
+from sketchrnn.data.prepare import DEVICE_KINDS
 from sketchrnn.drawing import Drawing
 
 
@@ -35,6 +36,12 @@ def open_input(text: str) -> list[Drawing]:
         if count == wanted + 1:
             return [drawing]
     raise ValueError(f"{text}: there is no #{number}, {name} holds {count} drawings and the first is #0")
+
+
+def in_foreign_units(path: Path) -> bool:
+    """Whether the drawings of a file are in units of a pen, a screen or a page; those in our own pictures are in a
+    model's."""
+    return formats.kind(path) in DEVICE_KINDS and b'<g class="drawing"' not in path.read_bytes()
 
 
 def _drawings(name: str) -> Iterable[Drawing]:

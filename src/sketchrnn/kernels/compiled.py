@@ -49,7 +49,7 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
         return Kernels(None, "no C compiler was found (cc, gcc or clang; CC names another)")
     try:
         library, version = _built(compiler, f"-DREAL_BITS={torch.finfo(dtype).bits}")
-        for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample"):
+        for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop"):
             getattr(library, name).restype = None
         for name in ("scratch_numbers", "gradient_numbers", "sampler_numbers"):
             getattr(library, name).restype = ctypes.c_long
@@ -90,7 +90,7 @@ def call(name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Stru
         elif isinstance(argument, float):
             passed.append(ctypes.c_double(argument))
         elif isinstance(argument, Tensor):
-            passed.append(ctypes.c_void_p(_address(argument, like)))
+            passed.append(ctypes.c_void_p(address(argument, like)))
         else:
             passed.append(ctypes.byref(argument))
     result: int = getattr(library, name)(*passed)
@@ -110,11 +110,12 @@ def fill(kind: type[ctypes.Structure], like: Tensor, values: dict[str, Any]) -> 
     filled.kept = values
     for name, value in values.items():
         if value is not None:
-            setattr(filled, name, _address(value, like) if isinstance(value, Tensor) else value)
+            setattr(filled, name, address(value, like) if isinstance(value, Tensor) else value)
     return filled
 
 
-def _address(tensor: Tensor, like: Tensor) -> int:
+def address(tensor: Tensor, like: Tensor) -> int:
+    """Where the numbers of a tensor lie, for a function that reads those of the type of `like`."""
     if tensor.is_floating_point() and tensor.dtype != like.dtype:  # C would read it as what it is not
         raise ValueError(f"numbers of {tensor.dtype} and {like.dtype} do not go together")
     assert tensor.device == like.device

@@ -876,25 +876,31 @@ void row_terms(long threads, long P, long M, const real *y, const real *targets,
 
 /* ---- The sampler ------------------------------------------------------------------------------------------------ */
 
+/* One drawing on its way. */
 typedef struct {
-    long n, longest, given, mixtures;
-    double temperature;              /* 0: the most likely */
-    const real *points;              /* (given, 5) what every drawing begins with */
-    const real *token;               /* (5) S_0 */
+    double temperature;           /* 0: the most likely */
+    int64_t given, longest;       /* points that it begins with; points that it may have */
+    int64_t length, ended;        /* points so far; 1 when it has ended */
+    const real *points;           /* (given, 5) what it begins with: read, not drawn */
+    const real *uniform, *normal; /* (longest - given, 2) */
+    real *rows;                   /* (longest, 3): the drawing */
+} Path;
+
+typedef struct {
+    long n, mixtures;                /* drawings on their way, those in the first n rows of all that follows but paths */
     const real *y, *b_y;             /* panels of (size, 3 + 6 M); (3 + 6 M) */
-    const real *start;               /* (n, width) or NULL, as in Step */
-    const real *uniform, *normal;    /* (n, longest - given, 2) */
-    real *h, *c, *hyper_h, *hyper_c; /* (n, size) states before the first step; used up */
-    int64_t *who;                    /* (n) room */
-    real *room;                      /* n sampler_numbers */
-    real *rows;                      /* (n, longest, 3): the drawings */
-    int64_t *lengths;                /* (n) their points */
+    Path *paths;                     /* (places) */
+    const real *start;               /* (places, width) or NULL, as in Step */
+    int64_t *who;                    /* (places) the place of the drawing in each row */
+    real *token;                     /* (places, 5) the next input */
+    real *h, *c, *hyper_h, *hyper_c; /* (places, size) the states */
+    real *room;                      /* sampler_numbers for each place */
 } Sampler;
 
 /* Numbers of `room` for each drawing. */
 long sampler_numbers(const Cell *cell, long M)
 {
-    long all = 5 + (3 + 6 * M) + 4 * cell->size + 4;
+    long all = (3 + 6 * M) + 4 * cell->size + 4;
     return cell->kind < 2 ? all : all + 4 + 4 * cell->hyper_size + 12 * cell->embedding + 8 * cell->size;
 }
 
@@ -929,12 +935,32 @@ static void draw(long M, real *y, real temperature, const real *uniform, const r
     token[2] = pen == 0, token[3] = pen == 1, token[4] = pen == 2;
 }
 
-/* All drawings at once; those that end make room for those that go on. */
-void sample(long threads, const Cell *cell, const Sampler *s, real *scratch)
+/* Whether any of the drawings in work has read what it begins with. */
+static int any_draws(const Sampler *s)
 {
-    long H = cell->size, S = cell->hyper_size, E = cell->embedding, M = s->mixtures, N = 3 + 6 * M, B = s->n, n = B;
-    int64_t *who = s->who;
-    real *token = s->room, *y = token + 5 * B, *next = y + N * B;
+    for (long r = 0; r < s->n; r++)
+        if (s->paths[s->who[r]].length >= s->paths[s->who[r]].given) return 1;
+    return 0;
+}
+
+/* Row `from` in the place of row `to`. */
+static void move_row(const Cell *cell, const Sampler *s, long from, long to)
+{
+    long H = cell->size, S = cell->hyper_size;
+    s->who[to] = s->who[from];
+    memmove(s->token + 5 * to, s->token + 5 * from, 5 * sizeof(real));
+    memmove(s->h + to * H, s->h + from * H, H * sizeof(real));
+    memmove(s->c + to * H, s->c + from * H, H * sizeof(real));
+    if (cell->kind < 2) return;
+    memmove(s->hyper_h + to * S, s->hyper_h + from * S, S * sizeof(real));
+    memmove(s->hyper_c + to * S, s->hyper_c + from * S, S * sizeof(real));
+}
+
+/* So many more points for all drawings at once, or to the end of each; those that end make room for those that go on. */
+void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratch)
+{
+    long H = cell->size, S = cell->hyper_size, E = cell->embedding, M = s->mixtures, N = 3 + 6 * M, B = s->n;
+    real *token = s->token, *y = s->room, *next = y + N * B;
     Trace trace = {.h = s->h, .c = s->c, .hyper_h = s->hyper_h, .hyper_c = s->hyper_c};
     trace.gates = next, next += 4 * H * B;
     trace.deviation = next, next += 4 * B;
@@ -945,49 +971,49 @@ void sample(long threads, const Cell *cell, const Sampler *s, real *scratch)
         trace.xh = next, next += 4 * H * B;
         trace.hh = next;
     }
-    for (long i = 0; i < B; i++) {
-        who[i] = i, s->lengths[i] = s->longest;
-        copy(token + 5 * i, s->token, 5);
-    }
+    int draws = any_draws(s);
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, scratch_numbers(cell) + 2 * M);
-        for (long t = 0; t < s->longest && n > 0; t++) {
-            Step step = {.n = n, .x = token, .start = s->start, .who = who, .scale = 1, .h_before = s->h,
+        for (long t = 0; t < steps && s->n > 0; t++) {
+            long n = s->n;
+            Step step = {.n = n, .x = token, .start = s->start, .who = s->who, .scale = 1, .h_before = s->h,
                          .c_before = s->c, .hyper_h_before = s->hyper_h, .hyper_c_before = s->hyper_c, .row = trace};
             step_forward(cell, &team, &step);
-            if (t >= s->given) { /* what is there is read, not drawn */
+            if (draws) {
                 if (!by_rows(&team, n)) wait_for_all(&team);
                 Part h = {s->h, H, H, s->y};
                 products(&team, n, N, y, N, s->b_y, 0, 0, 1, &h);
             }
             for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
-                long place = who[r] * (s->longest - s->given) + t - s->given;
-                if (t < s->given)
-                    copy(token + 5 * r, s->points + 5 * t, 5);
+                Path *path = s->paths + s->who[r];
+                long new = path->length - path->given;
+                if (new < 0)
+                    copy(token + 5 * r, path->points + 5 * path->length, 5);
                 else
-                    draw(M, y + r * N, s->temperature, s->uniform + 2 * place, s->normal + 2 * place, token + 5 * r,
+                    draw(M, y + r * N, path->temperature, path->uniform + 2 * new, path->normal + 2 * new, token + 5 * r,
                          team.scratch);
-                real *row = s->rows + (who[r] * s->longest + t) * 3;
+                path->ended = token[5 * r + 4] == 1;
+                if (path->ended) continue;
+                real *row = path->rows + path->length++ * 3;
                 row[0] = token[5 * r], row[1] = token[5 * r + 1], row[2] = token[5 * r + 3];
+                path->ended = path->length == path->longest;
             }
             wait_for_all(&team);
             if (team.me == 0) {
-                for (long r = n - 1; r >= 0; r--) {
-                    if (token[5 * r + 4] != 1) continue;
-                    s->lengths[who[r]] = t;
-                    n--; /* the last one still running takes its place */
-                    who[r] = who[n];
-                    memmove(token + 5 * r, token + 5 * n, 5 * sizeof(real));
-                    memmove(s->h + r * H, s->h + n * H, H * sizeof(real));
-                    memmove(s->c + r * H, s->c + n * H, H * sizeof(real));
-                    if (cell->kind < 2) continue;
-                    memmove(s->hyper_h + r * S, s->hyper_h + n * S, S * sizeof(real));
-                    memmove(s->hyper_c + r * S, s->hyper_c + n * S, S * sizeof(real));
-                }
+                for (long r = n - 1; r >= 0; r--)
+                    if (s->paths[s->who[r]].ended) move_row(cell, s, --s->n, r); /* the last one takes its place */
+                draws = any_draws(s);
             }
             wait_for_all(&team);
         }
         leave(&team);
     }
+}
+
+/* Takes a drawing out, wherever it is. */
+void drop(const Cell *cell, Sampler *s, long place)
+{
+    for (long r = s->n - 1; r >= 0; r--)
+        if (s->who[r] == place) move_row(cell, s, --s->n, r);
 }

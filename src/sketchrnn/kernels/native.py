@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sketchrnn.kernels.compiled import call, fill, kernels, struct
+from sketchrnn.kernels.compiled import address, call, fill, kernels, struct
 
 WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
 MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way back of a HyperLSTM
@@ -37,10 +37,12 @@ _Pass = struct(
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
 _Inputs = struct("Inputs", "rows", "first", "from", "width:n")
+_Path = struct(
+    "Path", "temperature:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal", "rows"
+)
 _Sampler = struct(
-    "Sampler", "n:n", "longest:n", "given:n", "mixtures:n", "temperature:x", "points", "token", "y", "b_y", "start",
-    "uniform", "normal", "h", "c", "hyper_h", "hyper_c", "who", "room", "rows", "lengths",
-)  # fmt: skip
+    "Sampler", "n:n", "mixtures:n", "y", "b_y", "paths", "start", "who", "token", "h", "c", "hyper_h", "hyper_c", "room"
+)
 
 
 @dataclass(frozen=True)
@@ -377,52 +379,103 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor,
     return offset, pen
 
 
-def sample(
-    weights: Weights,
-    W_y: Tensor,
-    b_y: Tensor,
-    state: State,
-    start: Tensor | None,
-    token: Tensor,
-    points: Tensor,
-    uniform: Tensor,
-    normal: Tensor,
-    temperature: float,
-) -> tuple[Tensor, Tensor]:
-    """Drawings, all at once, each the same whatever is drawn beside it.
+class Sampler:
+    """Drawings on their way, each the same whatever is drawn beside it. They may come and go between any two steps.
 
-    Args:
-        weights: of the decoder.
-        W_y, b_y: of its output.
-        state: members (n, units), before the first step.
-        start: (n, width) what z and the bias add to the product of the inputs; None for zeros.
-        token: (5,) the first input.
-        points: (given, 5) the stroke-5 rows that all begin with.
-        uniform, normal: (n, longest - given, 2) the random numbers of each point.
-        temperature: 0 for the most likely.
-
-    Returns:
-        Stroke-3 rows (n, longest, 3) in normalised units, the given ones included, and the number of points (n,).
+    It keeps the weights as they are when it is made. One thread at a time may use it.
     """
-    n, longest = len(uniform), len(points) + uniform.shape[1]
-    rows, lengths = W_y.new_zeros(n, longest, 3), torch.zeros(n, dtype=torch.int64)
-    h, *others = (part.clone(memory_format=torch.contiguous_format) for part in state)
-    names = ("c",) if len(state) == 2 else ("hyper_h", "c", "hyper_c")
-    cell, threads, M = _cell(weights), _threads(weights, n), (len(b_y) - 3) // 6
-    sampler = fill(
-        _Sampler,
-        rows,
-        dict(
-            n=n, longest=longest, given=len(points), mixtures=M, temperature=temperature,
-            points=_whole(points), token=_whole(token), y=_packed(W_y), b_y=_whole(b_y), start=_whole(start),
-            uniform=_whole(uniform), normal=_whole(normal), rows=rows, lengths=lengths, h=h,
-            who=torch.empty(n, dtype=torch.int64), room=rows.new_empty(n * call("sampler_numbers", rows, cell, M)),
-            **dict(zip(names, others, strict=True)),
-        ),
-    )  # fmt: skip
-    scratch = rows.new_empty(threads * (call("scratch_numbers", rows, cell) + 2 * M))
-    call("sample", rows, threads, cell, sampler, scratch)
-    return rows, lengths
+
+    def __init__(self, weights: Weights, W_y: Tensor, b_y: Tensor, token: Tensor, places: int) -> None:
+        """
+        Args:
+            weights: of the decoder.
+            W_y, b_y: of its output.
+            token: (5,) the first input.
+            places: drawings that it may hold.
+        """
+        H, S, self._weights, self._cell = len(weights.h), weights.hyper_size, weights, _cell(weights)
+        self._token, self._paths, M = token, (_Path * places)(), (len(b_y) - 3) // 6
+        self._free, self._kept = list(range(places))[::-1], dict[int, tuple[Tensor, ...]]()
+        new = W_y.new_empty
+        names = ("h", "hyper_h", "c", "hyper_c") if S else ("h", "c")
+        self._state = {name: new(places, S if name.startswith("hyper") else H) for name in names}
+        self._rows = dict(
+            start=new(places, 4 * H + 4 * S), token=new(places, 5), who=torch.empty(places, dtype=torch.int64)
+        )
+        self._numbers = call("scratch_numbers", W_y, self._cell) + 2 * M
+        self._scratch = new(0)
+        values = dict(n=0, mixtures=M, y=_packed(W_y), b_y=_whole(b_y), paths=ctypes.addressof(self._paths))
+        room = new(places * call("sampler_numbers", W_y, self._cell, M))
+        self._sampler = fill(_Sampler, W_y, values | self._rows | self._state | dict(room=room))
+
+    @property
+    def free(self) -> int:
+        """Drawings for which there is a place."""
+        return len(self._free)
+
+    def enter(
+        self,
+        state: State,
+        start: Tensor | None,
+        temperatures: Sequence[float],
+        points: Sequence[Tensor],
+        uniform: Sequence[Tensor],
+        normal: Sequence[Tensor],
+        rows: Sequence[Tensor],
+    ) -> list[int]:
+        """Takes k drawings in; the last four are a tensor for each, of the same numbers as the weights.
+
+        Args:
+            state: members (k, units), before the first step.
+            start: (k, width) what z and the bias add to the product of the inputs; None for zeros.
+            temperatures: 0 for the most likely.
+            points: (given, 5) the stroke-5 rows that it begins with.
+            uniform, normal: (longest - given, 2) the random numbers of each point.
+            rows: (longest, 3), to be filled with the drawing, what it begins with included.
+
+        Returns:
+            The place of each.
+        """
+        first, k, like = self._sampler.n, len(rows), self._sampler.kept["b_y"]
+        assert k <= len(self._free)
+        places = [self._free.pop() for _ in range(k)]
+        for buffer, part in zip(self._state.values(), state, strict=True):
+            buffer[first : first + k] = part
+        self._rows["start"][places] = 0 if start is None else start
+        self._rows["token"][first : first + k] = self._token
+        self._rows["who"][first : first + k] = torch.tensor(places)
+        for i, place in enumerate(places):
+            tensors = tuple(map(_whole, (points[i], uniform[i], normal[i], rows[i])))
+            assert tensors[3] is rows[i] or tensors[3].data_ptr() == rows[i].data_ptr(), "the drawing has no gaps"
+            self._kept[place] = tensors
+            addresses = (address(tensor, like) for tensor in tensors)
+            given, longest = len(points[i]), len(rows[i])
+            assert longest > given
+            assert len(uniform[i]) == len(normal[i]) == longest - given
+            self._paths[place] = _Path(temperatures[i], given, longest, 0, 0, *addresses)
+        self._sampler.n += k
+        return places
+
+    def step(self, steps: int) -> None:
+        """So many more points for each drawing, or to its end."""
+        like, n = self._sampler.kept["b_y"], self._sampler.n
+        if n:
+            threads = _threads(self._weights, n)
+            if len(self._scratch) < threads * self._numbers:
+                self._scratch = like.new_empty(threads * self._numbers)
+            call("sample", like, threads, steps, self._cell, self._sampler, self._scratch)
+
+    def progress(self, place: int) -> tuple[int, bool]:
+        """The points that the drawing has, and whether it has ended."""
+        path = self._paths[place]
+        return path.length, bool(path.ended)
+
+    def leave(self, place: int) -> None:
+        """Gives the place of a drawing to others, ended or not."""
+        if not self._paths[place].ended:
+            call("drop", self._sampler.kept["b_y"], self._cell, self._sampler, place)
+        del self._kept[place]
+        self._free.append(place)
 
 
 def _whole(tensor: Tensor | None) -> Any:

@@ -73,51 +73,47 @@ def log_density(mixture: LogMixture, dx: Tensor, dy: Tensor) -> Tensor:
     return torch.logsumexp(mixture.log_pi + log_normal, dim=-1)
 
 
-def at_temperature(mixture: LogMixture, tau: float) -> LogMixture:
-    """The mixture at temperature tau > 0: logits divided by tau, sigma^2 multiplied by it."""
-    if tau == 1:
-        return mixture
-    shift = 0.5 * math.log(tau)
+def at_temperature(mixture: LogMixture, tau: float | Tensor) -> LogMixture:
+    """The mixture at temperature tau > 0, one for all or (n, 1): logits divided by tau, sigma^2 multiplied by it."""
+    like = mixture.log_pi
+    tau = torch.as_tensor(tau, dtype=torch.float64, device=like.device)
+    divisor, shift, as_it_is = tau.to(like.dtype), (0.5 * torch.log(tau)).to(like.dtype), tau == 1
     return LogMixture(
-        torch.log_softmax(mixture.log_pi / tau, dim=-1),
+        torch.where(as_it_is, mixture.log_pi, torch.log_softmax(mixture.log_pi / divisor, dim=-1)),
         mixture.mu_x,
         mixture.mu_y,
         mixture.log_sigma_x + shift,
         mixture.log_sigma_y + shift,
         mixture.rho_hat,
-        torch.log_softmax(mixture.log_q / tau, dim=-1),
+        torch.where(as_it_is, mixture.log_q, torch.log_softmax(mixture.log_q / divisor, dim=-1)),
     )
 
 
-def draw(mixture: LogMixture, tau: float, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+def draw(mixture: LogMixture, tau: float | Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
     """One point from each of n mixtures.
 
     Args:
         mixture: parameters (n, M).
-        tau: temperature; at 0 the most likely pen state and the mean of the heaviest normal.
+        tau: temperature, one for all or (n,); at 0 the most likely pen state and the mean of the heaviest normal.
         uniform: (n, 2) in [0, 1): the choice of the normal and of the pen state.
         normal: (n, 2) standard normal numbers: where in that normal.
 
     Returns:
         The offsets (n, 2) in normalised units, and the pen states (n,) 0, 1 or 2.
     """
-    if tau < SMALLEST_TEMPERATURE:
-        chosen = mixture.log_pi.argmax(dim=-1)
-        pen = mixture.log_q.argmax(dim=-1)
-    else:
-        mixture = at_temperature(mixture, tau)
-        chosen = choose(mixture.log_pi, uniform[:, 0])
-        pen = choose(mixture.log_q, uniform[:, 1])
+    tau = torch.as_tensor(tau, dtype=torch.float64, device=uniform.device).expand(len(uniform))
+    certain = tau < SMALLEST_TEMPERATURE
+    warm = at_temperature(mixture, torch.where(certain, 1, tau).unsqueeze(-1))
+    chosen = torch.where(certain, mixture.log_pi.argmax(dim=-1), choose(warm.log_pi, uniform[:, 0]))
+    pen = torch.where(certain, mixture.log_q.argmax(dim=-1), choose(warm.log_q, uniform[:, 1]))
     mu_x, mu_y, log_sigma_x, log_sigma_y, rho_hat = (
         parameter.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        for parameter in (mixture.mu_x, mixture.mu_y, mixture.log_sigma_x, mixture.log_sigma_y, mixture.rho_hat)
+        for parameter in (warm.mu_x, warm.mu_y, warm.log_sigma_x, warm.log_sigma_y, warm.rho_hat)
     )
-    if tau < SMALLEST_TEMPERATURE:
-        return torch.stack([mu_x, mu_y], dim=-1), pen
     u, v = normal.unbind(-1)
     x = mu_x + torch.exp(log_sigma_x) * u
     y = mu_y + torch.exp(log_sigma_y) * (torch.tanh(rho_hat) * u + v / torch.cosh(rho_hat))
-    return torch.stack([x, y], dim=-1), pen
+    return torch.stack([torch.where(certain, mu_x, x), torch.where(certain, mu_y, y)], dim=-1), pen
 
 
 def choose(log_probabilities: Tensor, uniform: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
+from sketchrnn.kernels import compiled
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
 from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run
 
@@ -152,14 +153,18 @@ class SketchRNN(nn.Module):
         self, batch: PackedBatch, keep: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """mu and sigma_hat (B, N_z) of the drawings in a batch; `keep` below 1 turns recurrent dropout on."""
+        h = self._last_outputs(batch, keep, generator)
+        return h @ self.W_mu + self.b_mu, h @ self.W_sigma + self.b_sigma
+
+    def _last_outputs(self, batch: PackedBatch, keep: float, generator: torch.Generator | None) -> Tensor:
+        """(B, 2 encoder_size): the last outputs of the encoder's two RNNs."""
         last = []
         for cell, rows in ((self.encoder_forward, batch.forward), (self.encoder_backward, batch.backward)):
             dropout = dropout_mask(cell, batch.points, keep, generator)
             state = zero_state(cell, batch.num_drawings)
             _, final = run(cell, rows, None, batch.points, state, dropout, keep)
             last.append(final[0])
-        h = torch.cat(last, dim=1)
-        return h @ self.W_mu + self.b_mu, h @ self.W_sigma + self.b_sigma
+        return torch.cat(last, dim=1)
 
     def initial_state(self, z: Tensor | None, n: int) -> State:
         """The decoder's state before the first step: tanh(W_z z + b_z), zeros without z."""
@@ -231,4 +236,26 @@ class SketchRNN(nn.Module):
             mean, sigma_hat = self.encoder(batch)
             mu[start + order] = mean.cpu().numpy()
             sigma[start + order] = torch.exp(sigma_hat / 2).cpu().numpy()
+        return mu, sigma
+
+    @torch.inference_mode()
+    def encode_each(self, drawings: Sequence[Drawing]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As `encode`, each as if it were alone: its mu and sigma do not depend on the others by a last bit.
+
+        Raises:
+            ValueError: the model is decoder only.
+        """
+        if not (self.config.conditional and len(drawings) > 1 and compiled.runs_on(self.W_mu)):
+            parts = [self.encode([drawing]) for drawing in drawings]
+            empty = np.zeros((0, self.config.z_size), np.float32)
+            return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(s for _, s in parts)])
+        mu = np.zeros((len(drawings), self.config.z_size), np.float32)
+        sigma = np.ones_like(mu)
+        for start in range(0, len(drawings), ENCODE_AT_ONCE):
+            batch, order = self.pack_drawings(drawings[start : start + ENCODE_AT_ONCE])
+            # the kernels treat every row alike; a product of torch does so in one shape only
+            for place, h in zip(start + order, self._last_outputs(batch, 1.0, None).split(1), strict=True):
+                alone = h.clone()
+                mu[place] = (alone @ self.W_mu + self.b_mu).numpy()
+                sigma[place] = torch.exp((alone @ self.W_sigma + self.b_sigma) / 2).numpy()
         return mu, sigma
