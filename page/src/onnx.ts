@@ -12,6 +12,7 @@ import {
 import type { SiteModel } from './onnx_model'
 import type { Answer, Call, Request } from './onnx_worker'
 import { readInPage } from './reading'
+import { text } from './text'
 
 interface Waiting {
   resolve(result: unknown): void
@@ -35,8 +36,10 @@ export async function openModels(): Promise<Backend> {
     if ('error' in data) call.reject(new BackendError(data.error))
     else call.resolve(data.result)
   }
+  let broken = false
   worker.onerror = () => {
-    for (const call of waiting.values()) call.reject(new BackendError('The model cannot run in this browser.'))
+    broken = true
+    for (const call of waiting.values()) call.reject(new BackendError(text.inBrowser.noModel))
     waiting.clear()
   }
   post({ open: models, base: document.baseURI })
@@ -45,6 +48,7 @@ export async function openModels(): Promise<Backend> {
     const { signal, temperature, seed } = options
     return new Promise<T>((resolve, reject) => {
       signal?.throwIfAborted()
+      if (broken) throw new BackendError(text.inBrowser.noModel)
       const id = ++last
       const stop = () => {
         waiting.delete(id)
@@ -82,7 +86,7 @@ export async function openModels(): Promise<Backend> {
 
 async function readSite(): Promise<SiteModel[]> {
   const response = await fetch('site.json').catch(() => null)
-  if (!response?.ok) throw new BackendError('The models of this site cannot be loaded.', 'offline')
+  if (!response?.ok) throw new BackendError(text.inBrowser.noSite, 'offline')
   const site = (await response.json()) as { models: SiteModel[] }
   return site.models
 }

@@ -4,6 +4,7 @@ import * as ort from 'onnxruntime-web/wasm'
 import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url'
 import type { Model, Row } from './backend'
 import type { Decoder, Step, Table } from './sampler'
+import { text } from './text'
 
 /** What `site.json` says of a model. */
 export interface SiteModel extends Model {
@@ -39,7 +40,7 @@ export class OnnxModel implements Decoder {
 
   /** mu and sigma of normalised drawings. */
   async encode(drawings: Row[][]): Promise<{ mu: Float32Array[]; sigma: Float32Array[] }> {
-    if (!this.encoder) throw new Error('This model has no encoder: it samples and completes.')
+    if (!this.encoder) throw new Error(text.inBrowser.noEncoder)
     const steps = Math.max(1, ...drawings.map((rows) => rows.length)) // a graph cannot loop over nothing
     const points = new Float32Array(steps * drawings.length * 5)
     drawings.forEach((rows, b) =>
@@ -92,9 +93,14 @@ export class OnnxModel implements Decoder {
 }
 
 async function download(file: string, base: string): Promise<Uint8Array> {
-  const response = await fetch(new URL(file, base))
-  if (!response.ok) throw new Error(`${file} is missing from this site (${response.status}).`)
-  return new Uint8Array(await response.arrayBuffer())
+  return new Uint8Array(await (await fetchFile(file, base)).arrayBuffer())
+}
+
+/** A file of the site. */
+export async function fetchFile(file: string, base: string): Promise<Response> {
+  const response = await fetch(new URL(file, base)).catch(() => null)
+  if (!response?.ok) throw new Error(text.inBrowser.missing(file))
+  return response
 }
 
 function tensor({ data, width }: Table): ort.Tensor {

@@ -2,10 +2,11 @@
 
 import type { Drawing, LatentMap, Line, Mixture, Options, Point, Row } from './backend'
 import { slerp } from './mixture'
-import { OnnxModel, type SiteModel } from './onnx_model'
+import { fetchFile, OnnxModel, type SiteModel } from './onnx_model'
 import { LATENT, Random } from './random'
 import { draw, predictions, type Task } from './sampler'
 import { Pen } from './strokes'
+import { text } from './text'
 
 /** A call of the page's; `options` without the signal, which becomes a message of its own. */
 export type Request =
@@ -108,10 +109,8 @@ function modelOf(info: SiteModel): Promise<OnnxModel> {
 
 function mapOf(info: SiteModel): Promise<LatentMap> {
   return once(maps, info.name, async () => {
-    if (!info.files.map) throw new Error('This site has no map of the model’s drawings.')
-    const response = await fetch(new URL(info.files.map, base))
-    if (!response.ok) throw new Error(`${info.files.map} is missing from this site (${response.status}).`)
-    return (await response.json()) as LatentMap
+    if (!info.files.map) throw new Error(text.inBrowser.noMap)
+    return (await (await fetchFile(info.files.map, base)).json()) as LatentMap
   })
 }
 

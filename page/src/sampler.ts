@@ -3,6 +3,7 @@
 
 import type { Mixture, Row } from './backend'
 import { POINTS, Random } from './random'
+import { text } from './text'
 
 const AT_ONCE = 64 // drawings in one step of the decoder
 const TAKE_TURNS = 12 // ms of work, then the thread sees to what else has come: a request to stop, for instance
@@ -172,7 +173,7 @@ export function pointOf(step: Step, row: number, temperature: number, random: Ra
   const rho = step.rho[k]!
   const dx = step.mu_x[k]! + spread * Math.exp(step.log_sigma_x[k]!) * u
   const dy = step.mu_y[k]! + spread * Math.exp(step.log_sigma_y[k]!) * (rho * u + Math.sqrt(1 - rho * rho) * v)
-  if (!Number.isFinite(dx) || !Number.isFinite(dy)) throw new Error('The model drew a point that is not finite.')
+  if (!Number.isFinite(dx) || !Number.isFinite(dy)) throw new Error(text.inBrowser.notFinite)
   return { dx: Math.fround(dx), dy: Math.fround(dy), pen }
 }
 
