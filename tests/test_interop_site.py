@@ -255,7 +255,7 @@ BACKEND = """async (call) => {
     const [model] = await backend.models()
     const told = []
     const onPoints = (i, rows, ended) => told.push([i, rows, ended])
-    const options = [{ temperature: call.temperature, seed: 3 }, onPoints]
+    const options = [{ temperature: call.temperature, seed: 3, z: call.z }, onPoints]
     const more = ['encode', 'density', 'map'].includes(call.name) ? [] : options
     try {
         return { result: await backend[call.name](model.name, ...call.given, ...more), told }
@@ -278,9 +278,9 @@ def ask(built, chromium, host, tmp_path):
         page.goto(f"{host}/site/")
         (chunk,) = (path for path in (built / "assets").iterdir() if re.fullmatch(r"onnx-.*\.js", path.name))
 
-        def call(name, *given, temperature=0.0):
+        def call(name, *given, temperature=0.0, z=None):
             asked = {"chunk": f"./assets/{chunk.name}", "name": name, "given": given, "temperature": temperature}
-            return page.evaluate(BACKEND, asked)
+            return page.evaluate(BACKEND, asked if z is None else asked | {"z": z})
 
         return call
 
@@ -337,6 +337,10 @@ def test_the_browser_draws_what_the_package_draws(cell, ask, waves):
         told = [row for j, rows, _ in endings["told"] if j == i for row in rows]
         assert_same([ending], [Drawing(np.concatenate([given.stroke3, np.reshape(told, (-1, 3))]))])
     assert sorted(i for i, _, ended in endings["told"] if ended) == [0, 1, 2]
+    of_z = call("complete", wire(given), 2, z=mu[1:2].tolist())["result"]
+    assert_same(of_z, sketchrnn.complete(model, given, n=2, temperature=0, z=mu[1], max_length=37))
+    twice = call("reconstruct", wire(a), [0.5, 0.5])["result"]
+    assert twice[0] == twice[1]  # equal random numbers: only z and the temperature make a difference
     three = call("sample", 3, temperature=0.5)["result"]
     assert call("sample", 1, temperature=0.5)["result"] == three[:1]
     assert "no map" not in call("map").get("error", "")
