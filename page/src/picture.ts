@@ -42,9 +42,11 @@ export class Tile {
   readonly picture = new Picture()
   readonly element: HTMLButtonElement
 
+  private readonly remark = element('span', { className: 'tile-remark', hidden: true })
+
   constructor(label: string, onclick: () => void, caption = '') {
     this.element = element('button', { className: 'tile', type: 'button', ariaLabel: label, disabled: true, onclick })
-    this.element.append(this.picture.svg)
+    this.element.append(this.picture.svg, this.remark)
     if (caption) this.element.append(element('span', { className: 'tile-caption' }, caption))
   }
 
@@ -54,11 +56,19 @@ export class Tile {
     this.element.classList.remove('waiting')
   }
 
+  /** Instead of a picture that would show nothing new. */
+  note(sentence: string): void {
+    this.remark.textContent = sentence
+    this.remark.hidden = sentence === ''
+  }
+
   wait(): void {
+    this.note('')
     this.element.classList.add('waiting')
   }
 
   empty(): void {
+    this.note('')
     this.put([])
   }
 }

@@ -93,6 +93,7 @@ export const text = {
     more: 'Nine others',
     empty: 'Begin a drawing, and nine endings grow here.',
     ready: 'Nine endings are ready.',
+    whole: 'finds it finished',
     taken: 'Taken. Draw on, or ask for nine others.',
   },
   redraw: {

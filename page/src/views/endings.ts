@@ -110,6 +110,7 @@ export function endingsView(studio: Studio): View {
       const before = answer.shownPoints
       if (answer.advance(passed) && answer.shownPoints < answer.length) moves = true
       if (answer.shownPoints !== before || answer.finished) tiles[i]!.put([...ink, ...answer.visible()], WHOLE_SHEET)
+      if (answer.finished && answer.length === 0) tiles[i]!.note(text.endings.whole)
     })
     if (moves) frame = requestAnimationFrame(tick)
   }

@@ -96,7 +96,10 @@ class CompleteForm(Form):
     n: Count = 1
     temperature: Temperature = 0.8
     seed: Seed = 0
-    z: Latent | None = None
+    z: Annotated[
+        Latent | Annotated[list[Latent], Field(min_length=1, max_length=MOST_DRAWINGS)] | None,
+        Field(description="What the whole is to become: one z, or one for each of the n; else that of what is there."),
+    ] = None
     max_length: Length | None = None
 
 
