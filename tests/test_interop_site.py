@@ -78,7 +78,7 @@ def test_a_site_is_the_page_with_a_model(stand_in, waves, tmp_path):
     assert entry["files"] == {Path(name).stem: name for name in models}
     assert (entry["name"], entry["conditional"], entry["z_size"], entry["labels"]) == ("waves", True, 6, ["wave"])
     assert entry["parameters"] == model.num_parameters
-    assert entry["start_token"] == pytest.approx(model.data.start_token)
+    assert entry["data"]["start_token"] == pytest.approx(model.data.start_token)
 
 
 def test_the_map_holds_what_the_encoder_says_of_the_drawings(stand_in, waves, tmp_path):

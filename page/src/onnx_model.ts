@@ -8,7 +8,10 @@ import { text } from './text'
 
 /** What `site.json` says of a model. */
 export interface SiteModel extends Model {
-  start_token: number[]
+  data: {
+    start_token: number[]
+    from_first_point?: boolean // the drawings that it learned from began at their first point, whose offset counts as 0
+  }
   files: { decoder: string; encoder?: string; start?: string; map?: string }
 }
 
@@ -25,7 +28,7 @@ export class OnnxModel implements Decoder {
     private starter: ort.InferenceSession | null,
     private encoder: ort.InferenceSession | null,
   ) {
-    this.startToken = info.start_token
+    this.startToken = info.data.start_token
   }
 
   static async load(info: SiteModel, base: string): Promise<OnnxModel> {

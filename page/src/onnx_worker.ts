@@ -208,7 +208,9 @@ class Work {
 
   private normalised(drawing: Drawing): Row[] {
     const scaled = (offset: number) => Math.min(FARTHEST, Math.max(-FARTHEST, offset)) / this.info.scale_factor
-    return rowsOf(drawing.lines).map(([dx, dy, pen]): Row => [scaled(dx), scaled(dy), pen])
+    const rows = rowsOf(drawing.lines).map(([dx, dy, pen]): Row => [scaled(dx), scaled(dy), pen])
+    if (this.info.data.from_first_point && rows[0]) rows[0] = [0, 0, rows[0][2]]
+    return rows
   }
 
   private inUnits(mixture: Mixture): Mixture {

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -75,7 +76,7 @@ def write(
     folder_name = "model"
     files = onnx.graphs(model, float16=True)
     entry = describe(model, name) | {
-        "start_token": model.data.start_token,
+        "data": asdict(model.data),
         "files": {Path(file).stem: f"{folder_name}/{file}" for file in files},
     }
     if model.config.conditional:
