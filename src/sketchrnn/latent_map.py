@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sketchrnn.drawing import Drawing
 
-MOST = 300  # drawings on a map
+MOST = 200  # drawings on a map
 
 
 def spread(drawings: Sequence[Drawing], longest: int) -> list[Drawing]:
