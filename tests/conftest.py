@@ -1,11 +1,18 @@
 """What several tests need: small drawings of our own making, small models, and the folder of real drawings."""
 
 import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
 from sketchrnn.kernels import compiled, native
@@ -105,3 +112,30 @@ def wave_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = ModelConfig(encoder_size=8, decoder_size=12, z_size=4, num_mixtures=3, hyper_units=6, hyper_embedding=2)
+
+
+@contextmanager
+def running(app: Any) -> Iterator[httpx.Client]:
+    """The application behind a real socket of this machine, and a client for it."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def endless_model(max_length: int = 2000) -> SketchRNN:
+    """A model large enough to take its time, whose drawings never end by themselves."""
+    config = ModelConfig(encoder_size=8, decoder_size=1024, z_size=4, num_mixtures=3)
+    model = SketchRNN(config, DataInfo(scale_factor=11.0, max_length=max_length, size=100.0))
+    with torch.no_grad():
+        model.b_y[2] = -1e4
+    return model

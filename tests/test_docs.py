@@ -1,14 +1,19 @@
 """The documents: their commands are understood, their examples run, their links and their file tree are true."""
 
+import json
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from conftest import small_model, wave
+from conftest import running, small_model, wave
 
 import sketchrnn
 from sketchrnn import ModelConfig, TrainConfig
@@ -18,6 +23,7 @@ from sketchrnn.config import from_dict
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "guide.md"
+API = ROOT / "docs" / "api.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 Captured = pytest.CaptureFixture[str]
 
@@ -96,6 +102,58 @@ def test_examples_in_python_run(source: str, desk: Path, monkeypatch: pytest.Mon
     exec(compile(source, "example", "exec"), names)
     assert names["sketchrnn"] is sketchrnn
     assert before <= set(desk.rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a server, instead of the one that the page names."""
+    from sketchrnn.web.app import create_app
+
+    with running(create_app({"cat": small_model()})) as client:
+        yield str(client.base_url)
+
+
+@pytest.mark.parametrize("source", [pytest.param(text, id=f"api-{i}") for i, text in enumerate(blocks(API, "python"))])
+def test_calls_of_the_api_run(source: str, desk: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    assert "http://127.0.0.1:8000" in source
+    names: dict[str, Any] = {}
+    exec(compile(source.replace("http://127.0.0.1:8000", address), "example", "exec"), names)
+    if "api" in names:
+        names["api"].close()
+        assert names["picture"].startswith(b"\x89PNG")
+        assert [len(names[name]) for name in ("new", "endings", "again", "way", "sums", "same")] == [4, 3, 3, 5, 2, 2]
+        assert len(names["there"]["drawings"]) == 1
+        assert names["places"]
+    else:
+        assert names["lines"]
+
+
+def test_calls_with_curl_run(desk: Path, address: str) -> None:
+    lines = [words for words in shell_lines(API) if words[0] == "curl"]
+    assert len(lines) == 2
+    for words in lines:
+        words = [word.replace("http://127.0.0.1:8000", address) for word in words]
+        if shutil.which("curl") is None:
+            pytest.skip("there is no curl")
+        done = subprocess.run([*words, "--silent"], capture_output=True, text=True, check=True, cwd=desk)
+        assert json.loads(done.stdout)["drawings"]
+
+
+def test_limits_that_the_api_page_names_are_the_real_ones() -> None:
+    from sketchrnn.web import engine, forms, guard, reader
+
+    text = API.read_text("utf-8")
+    for limit, written in (
+        (guard.MOST_BODY, "2 MiB, a file 16 MiB"), (guard.MOST_FILE, "2 MiB, a file 16 MiB"),
+        (forms.MOST_DRAWINGS, "an answer | 100 |"), (forms.MOST_GIVEN_POINTS, "| 5,000 |"),
+        (forms.MOST_DRAWN_POINTS, "50,000: drawings times"), (engine.SECONDS, "| 60 seconds |"),
+        (reader.SECONDS, "10 seconds of a processor"), (reader.MOST_POINTS, "100,000 points"),
+        (guard.BODY_SECONDS, "arrive in 30 seconds"), (forms.ROOM, "room for 32 points"),
+    ):  # fmt: skip
+        number = limit // 2**20 if limit > 2**20 else limit
+        assert f"{number:,.0f}" in written
+        assert written in text
 
 
 def test_settings_in_the_guide_are_read() -> None:

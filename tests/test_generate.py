@@ -5,7 +5,8 @@ from conftest import small_model
 
 import sketchrnn
 from sketchrnn import Drawing
-from sketchrnn.generate import lerp, slerp
+from sketchrnn.generate import Batch, lerp, slerp, wanted_endings, wanted_of_z, wanted_samples
+from sketchrnn.generate import draw as draw_wanted
 from sketchrnn.model.mixture import draw, split_output
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -209,6 +210,73 @@ def test_more_drawings_than_go_at_once(monkeypatch):
     monkeypatch.setattr("sketchrnn.generate.AT_ONCE", 3)
     assert sketchrnn.sample(model, 10, seed=1) == whole
     assert sketchrnn.sample(model, 0) == []
+
+
+def a_mixed_bag(model, waves):
+    """What several people want at the same time, in turn: other beginnings, temperatures, seeds and lengths."""
+    kinds = [
+        wanted_samples(model, 5, temperature=0.9, seed=1),
+        wanted_endings(model, waves[0].head(7), 6, temperature=0.3, seed=2),
+        wanted_endings(model, waves[1].head(2), 5, temperature=0, seed=3, max_length=9),
+        wanted_samples(model, 4, temperature=1.0, seed=4, max_length=60),
+    ]
+    if model.config.conditional:
+        kinds.append(wanted_of_z(model, np.eye(6, dtype=np.float32), n=2, temperature=0.5, seed=5))
+    return [wanted for kind in kinds for wanted in kind]
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_drawings_that_join_and_leave_are_what_they_are_alone(cell, conditional, waves):
+    """To the last bit, in batches of any size, in steps of any length, whoever comes and goes meanwhile."""
+    model = small_model(cell, conditional=conditional)
+    bag = a_mixed_bag(model, waves)
+    alone = [draw_wanted(model, [wanted])[0] for wanted in bag]
+    assert len({len(drawing) for drawing in alone}) > 5
+    for places, steps in ((4, 3), (64, 1), (64, 1000)):
+        batch, rng = Batch(model, places), np.random.default_rng(places)
+        waiting, growing, told, grown = list(range(len(bag))), {}, {i: [] for i in range(len(bag))}, []
+        while waiting or batch:
+            for _ in range(min(len(waiting), int(rng.integers(0, 6)))):
+                growing[waiting[0]] = batch.add(bag[waiting[0]])
+                del waiting[0]
+            if rng.random() < 0.5:  # one more, that does not stay
+                away = batch.add(bag[0])
+                grown = batch.step(1)
+                batch.drop([away])
+            grown = [*grown, *batch.step(steps)]
+            for i, each in growing.items():
+                if each in grown:
+                    told[i].append(each.new_points())
+            grown = []
+        for i, drawing in enumerate(alone):
+            assert growing[i].ended
+            assert growing[i].drawing() == drawing
+            np.testing.assert_array_equal(np.concatenate(told[i]), drawing.stroke3[len(bag[i].prefix) :])
+            assert growing[i].num_drawn == len(drawing) - len(bag[i].prefix)
+
+
+def test_a_batch_counts_who_is_in_it(model):
+    batch = Batch(model, 2)
+    growing = [batch.add(wanted) for wanted in wanted_samples(model, 80, seed=1, max_length=3)]
+    assert len(batch) == 80
+    assert len(growing[79].new_points()) == len(growing[79].drawing()) == growing[79].num_drawn == 0
+    batch.drop([growing[0], growing[79]])
+    assert len(batch) == 78
+    batch.step(1)
+    batch.drop(growing)
+    batch.drop(growing)
+    assert len(batch) == 0
+    assert batch.step(5) == []
+
+
+def test_each_is_encoded_as_if_alone(model, waves):
+    mu, sigma = model.encode_each(waves)
+    for k in (0, 7, 39):
+        alone = model.encode([waves[k]])
+        np.testing.assert_array_equal(alone[0][0], mu[k])
+        np.testing.assert_array_equal(alone[1][0], sigma[k])
+    assert model.encode_each([])[0].shape == (0, 6)
+    assert small_model(conditional=False).encode_each([])[0].shape[0] == 0
 
 
 def test_own_units(model):

@@ -101,6 +101,7 @@ class Sampler:
             if path.ended:
                 self._out(place)
 
+    @torch.inference_mode()
     def leave(self, paths: Iterable[Path]) -> None:
         """Takes drawings out before they have ended; those that are not in are passed over."""
         gone = set(map(id, paths))
@@ -161,8 +162,8 @@ class _Slots:
             _at_least(buffer, longest + 1) for buffer in (self._points, self._uniform, self._normal, self._rows)
         )
         for k, slot in enumerate(slots):
-            for buffer, part in ((self._points, points), (self._uniform, uniform), (self._normal, normal)):
-                buffer[slot, : len(part[k])] = part[k].to(buffer.device)
+            for numbers, of_each in ((self._points, points), (self._uniform, uniform), (self._normal, normal)):
+                numbers[slot, : len(of_each[k])] = of_each[k].to(numbers.device)
             self._out[slot] = rows[k]
         device = self._token.device
         self._token[slots] = self._start_token

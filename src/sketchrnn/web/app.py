@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -41,14 +41,21 @@ NOT_BUILT = (
 READ_SECONDS = 15
 READERS = 2  # files that are read at the same time
 MOST_DENSITY_POINTS = 1_000
+MOST_FILM_PIXELS = 1_000_000  # of a frame
 NDJSON = "application/x-ndjson"
 
+PLAIN = {  # what the framework says, in a sentence
+    "Not Found": "there is nothing at this address",
+    "Method Not Allowed": "this address does not answer that method",
+    "There was an error parsing the body": "the request is not JSON that can be read",
+}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in {
         400: "The request is not JSON.",
         401: "The token is missing or wrong.",
         403: "The server was called by a name that is not its own.",
+        404: "There is no such model.",
         408: "The request did not arrive in time.",
         413: "The request is too large.",
         422: "Something in the request cannot be; the sentence says what.",
@@ -425,7 +432,7 @@ async def _map(server: Server, name: str) -> bytes:
         {
             "x": round(x, 5),
             "y": round(y, 5),
-            "z": [round(value, 5) for value in z],
+            "z": [round(value, 4) for value in z],
             "drawing": wire([line.round(3).tolist() for line in drawing.lines()], drawing.label),
         }
         for (x, y), z, drawing in zip(places.tolist(), mu.tolist(), drawings, strict=True)
@@ -496,6 +503,8 @@ def _add_files(app: FastAPI, server: Server) -> None:
         drawings = [each.drawing() for each in form.drawings]
         if not any(map(len, drawings)):
             raise ValueError("there is no point in these drawings")
+        if format == "gif" and len(drawings) * form.cell**2 > MOST_FILM_PIXELS:
+            raise ValueError(f"a film may have {MOST_FILM_PIXELS:,} pixels; send fewer drawings, or a smaller cell")
         async with server.readers:
             content = await asyncio.to_thread(_written, drawings, format, form.columns, form.cell)
         kinds = {"svg": "image/svg+xml", "ndjson": NDJSON}
@@ -601,7 +610,7 @@ class _Assets(StaticFiles):
 def _handle_errors(app: FastAPI) -> None:
     def problem(_: Request, error: Exception) -> Response:
         status, sentence, headers = _sentence(error)
-        return JSONResponse({"detail": sentence}, status, headers)
+        return _json({"detail": sentence}, status, headers)
 
     for kind in (ValueError, RequestValidationError, HTTPException, Overloaded, TooLong, Exception):
         app.exception_handler(kind)(problem)
@@ -613,9 +622,13 @@ def _sentence(error: Exception) -> tuple[int, str, dict[str, str]]:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query"))
         said = str(first["msg"]).removeprefix("Value error, ")
-        return 400 if first["type"] == "json_invalid" else 422, f"{place}: {said}"[:500] if place else said[:500], {}
+        if first["type"] == "json_invalid":
+            return 400, "the request is not JSON", {}
+        if not place:
+            return 422, "the request must be a JSON object, sent with Content-Type: application/json", {}
+        return 422, f"{place}: {said[:1].lower()}{said[1:]}"[:500], {}
     if isinstance(error, HTTPException):
-        return error.status_code, str(error.detail), dict(error.headers or {})
+        return error.status_code, PLAIN.get(str(error.detail), str(error.detail)), dict(error.headers or {})
     if isinstance(error, Overloaded):
         return 503, "there is too much to do at the moment; try again in a few seconds", {"Retry-After": "2"}
     if isinstance(error, TooLong):
@@ -678,5 +691,6 @@ def _raised(result: Any) -> Any:
     return result
 
 
-def _json(content: Any) -> Response:
-    return Response(json.dumps(content, separators=(",", ":"), allow_nan=False), media_type="application/json")
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Response(text, status, headers, media_type="application/json")

@@ -28,7 +28,7 @@ PLACES = 256  # drawings of a model that grow at the same time
 MOST_JOBS = 512
 MOST_POINTS = 500_000  # that all jobs together may still want
 SECONDS = 60.0  # that a job may take
-STEP_SECONDS = 0.01  # how long a step of a batch should take: then others get their turn, and points are sent
+STEP_SECONDS = 0.02  # how long a step of a batch should take: then others get their turn, and points are sent
 MOST_STEPS = 32
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from sketchrnn.drawing import Drawing
 
@@ -18,10 +18,17 @@ MOST_LENGTH = 5_000  # points of a drawing
 ROOM = 32  # points that an ending may have, however long the drawing is already
 FAR = 1e6  # coordinates
 
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Coordinate = Annotated[Number, Field(ge=-FAR, le=FAR)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
-Count = Annotated[int, Field(strict=True, ge=1, le=MOST_DRAWINGS, description="How many drawings.")]
+Count = Annotated[int, Field(strict=True, ge=1, le=MOST_DRAWINGS, description="How many drawings."), WHOLE]
 Temperature = Annotated[
     float,
     Field(
@@ -33,13 +40,16 @@ Temperature = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, Field(strict=True, ge=0, le=2**53 - 1, description="The same seed makes the same drawings, whatever n is.")
+    int,
+    Field(strict=True, ge=0, le=2**53 - 1, description="The same seed makes the same drawings, whatever n is."),
+    WHOLE,
 ]
 Length = Annotated[
     int,
     Field(
         strict=True, ge=1, le=MOST_LENGTH, description="End a drawing after so many points; the model's own if null."
     ),
+    WHOLE,
 ]
 Name = Annotated[str | None, Field(max_length=200, description="A model of `/models`; the first if null.")]
 Latent = Annotated[list[Annotated[Number, Field(ge=-1e4, le=1e4)]], Field(min_length=1, max_length=65536)]
@@ -63,7 +73,7 @@ class WireDrawing(Form):
     label: Annotated[str, Field(max_length=200)] | None = None
 
     def drawing(self) -> Drawing:
-        return Drawing.from_lines(self.lines, label=self.label)  # type: ignore[arg-type]  # lists are array-like
+        return Drawing.from_lines(self.lines, label=self.label)
 
 
 def _bounded(given: Any) -> Any:
@@ -76,8 +86,8 @@ def _bounded(given: Any) -> Any:
 
 Given = Annotated[WireDrawing, AfterValidator(_bounded)]
 SeveralGiven = Annotated[list[WireDrawing], Field(min_length=1, max_length=MOST_DRAWINGS), AfterValidator(_bounded)]
-CAT = {"lines": [[[20, 50], [30, 20], [45, 40], [55, 40], [70, 20], [80, 50]]]}
-OTHER = {"lines": [[[40, 60], [60, 60], [50, 70], [40, 60]]]}
+CAT: dict[str, Any] = {"lines": [[[20, 50], [30, 20], [45, 40], [55, 40], [70, 20], [80, 50]]]}
+OTHER: dict[str, Any] = {"lines": [[[40, 60], [60, 60], [50, 70], [40, 60]]]}
 
 
 class SampleForm(Form):
@@ -117,7 +127,9 @@ class InterpolateForm(Form):
     model: Name = None
     a: Given
     b: Given
-    steps: Annotated[int, Field(strict=True, ge=2, le=MOST_DRAWINGS, description="Drawings, both ends included.")] = 10
+    steps: Annotated[
+        int, Field(strict=True, ge=2, le=MOST_DRAWINGS, description="Drawings, both ends included."), WHOLE
+    ] = 10
     method: Literal["spherical", "linear"] = "spherical"
     temperature: Temperature = 0.2
     seed: Seed = 0
@@ -163,7 +175,7 @@ class DensityForm(Form):
 class WriteForm(Form):
     model_config = ConfigDict(json_schema_extra={"examples": [{"drawings": [CAT, OTHER]}]})
     drawings: Annotated[list[WireDrawing], Field(min_length=1, max_length=25), AfterValidator(_bounded)]
-    columns: Annotated[int, Field(strict=True, ge=1, le=25)] | None = None
+    columns: Annotated[int, Field(strict=True, ge=1, le=25), WHOLE] | None = None
     cell: Annotated[
         float, Field(strict=True, allow_inf_nan=False, ge=16, le=512, description="Side of a drawing's cell in pixels.")
     ] = 256
@@ -197,14 +209,21 @@ class ModelsAnswer(BaseModel):
     models: list[ModelAnswer]
 
 
+class AnswerDrawing(BaseModel):
+    """As a drawing in a request; an unfinished last stroke counts as one."""
+
+    lines: list[list[Annotated[list[float], Field(min_length=2, max_length=2)]]]
+    label: str | None = None
+
+
 class DrawingsAnswer(BaseModel):
-    drawings: list[WireDrawing]
+    drawings: list[AnswerDrawing]
     model: str
     seed: int
 
 
 class FileAnswer(BaseModel):
-    drawings: list[WireDrawing]
+    drawings: list[AnswerDrawing]
     left_out: Annotated[int, Field(description="Drawings of the file that are not in the answer.")]
 
 
@@ -227,7 +246,7 @@ class MapPoint(BaseModel):
     x: float
     y: float
     z: list[float]
-    drawing: WireDrawing
+    drawing: AnswerDrawing
 
 
 class MapAnswer(BaseModel):

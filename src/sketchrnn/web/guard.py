@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -16,6 +17,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
 
 MOST_BODY = 2 * 2**20  # bytes of JSON
 MOST_FILE = 16 * 2**20  # bytes of a file to be read
@@ -35,12 +38,8 @@ HEADERS = {
 }
 
 
-class _TooLarge(Exception):
-    pass
-
-
-class _TooSlow(Exception):
-    pass
+class _Refused(Exception):
+    """Raised where the body is read, so that nobody reads on."""
 
 
 class Guard:
@@ -128,34 +127,39 @@ class Guard:
             await _answer(send, 413, sentence, {"Connection": "close"})
             return
         received, until, complete, started = 0, time.monotonic() + BODY_SECONDS, False, False
+        problem: tuple[int, str] | None = None
 
         async def bounded() -> Message:
-            nonlocal received, complete
+            nonlocal received, complete, problem
             if complete:
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError:
-                raise _TooSlow from None
+                problem = 408, "the request did not arrive in time"
+                raise _Refused from None
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if received > most:
-                raise _TooLarge
+                problem = 413, sentence
+                raise _Refused
             return message
 
         async def sent(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if problem is None or started:  # else what follows from the refusal is not the answer
+                started = True
+                await send(message)
 
         try:
             await self.app(scope, bounded, sent)
-        except _TooLarge:
-            if not started:
-                await _answer(send, 413, sentence, {"Connection": "close"})
-        except _TooSlow:
-            if not started:
-                await _answer(send, 408, "the request did not arrive in time", {"Connection": "close"})
+        except _Refused:
+            pass
+        except Exception:
+            log.exception("a request failed")
+            problem = problem or (500, "the server failed; its log says how")
+        if problem is not None and not started:
+            await _answer(send, *problem, {"Connection": "close"})
 
 
 def _host_name(host: bytes) -> str:

@@ -145,9 +145,11 @@ def _short_name(path: str) -> str:
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ValueError(f"the port is {port}; it must be 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, OverflowError) as error:
+    except socket.gaierror as error:
         raise ValueError(f"cannot listen on {host} port {port}: {error}") from None
     bound = socket.socket(family, kind, protocol)
     try:

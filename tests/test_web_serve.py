@@ -1,0 +1,161 @@
+"""`sketchrnn serve` as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from conftest import endless_model, small_model
+
+import sketchrnn
+from sketchrnn.cli import main
+from sketchrnn.web import serve
+
+COMMAND = [sys.executable, "-c", "import sys; from sketchrnn.cli import main; sys.exit(main(sys.argv[1:]))", "serve"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "cat").mkdir()
+    sketchrnn.save(small_model(), folder / "cat" / "model.safetensors")
+    sketchrnn.save(endless_model(), folder / "endless.safetensors")
+    return folder
+
+
+@contextmanager
+def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], httpx.Client, str]]:
+    command = [*COMMAND, *map(str, arguments), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("serving "), process.communicate()[1]
+        address = line.split()[-1].partition("#")[0]
+        with httpx.Client(base_url=address, timeout=60) as client:
+            yield process, client, line
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_signal_lets_what_has_begun_come_to_its_end(models: Path) -> None:
+    with served(models / "endless.safetensors", models / "cat") as (process, client, line):
+        assert line.startswith("serving endless, cat at http://127.0.0.1:")
+        assert client.get("/readyz").status_code == 200
+        body = {"n": 10, "max_length": 1000}
+        with client.stream("POST", "/api/v1/sample", json=body, headers={"Accept": "application/x-ndjson"}) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGTERM)
+            with httpx.Client(base_url=client.base_url, timeout=60) as other:
+                while other.get("/readyz").status_code == 200:
+                    pass
+                assert other.get("/readyz").text == "ending\n"
+                assert other.get("/healthz").status_code == 200
+                refused = other.post("/api/v1/sample", json={})
+                assert refused.status_code == 503
+                assert int(refused.headers["retry-after"]) > 0
+            assert json.loads(list(lines)[-1]) == {"done": True}
+        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_the_token_and_an_interruption(models: Path) -> None:
+    with served(models / "cat", "--token", "a-long-secret") as (process, client, line):
+        assert line.strip().endswith("/#token=a-long-secret")
+        assert client.get("/api/v1/models").status_code == 401
+        assert client.get("/api/v1/models", headers={"Authorization": "Bearer a-long-secret"}).status_code == 200
+        assert "server" not in client.get("/").headers
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == "sketchrnn: interrupted\n"  # no traceback
+
+
+def without_its_loop(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> str:
+    """What `serve` says, without its loop."""
+    said: list[str] = []
+    monkeypatch.setattr(serve.Draining, "run", lambda self, sockets: sockets[0].close())
+    serve.serve(said=said.append, port=0, **settings)
+    return said[0]
+
+
+def test_beyond_this_machine(models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    without_its_loop(monkeypatch, models=[str(models / "cat")], host="0.0.0.0")
+    assert "give it a --token" in capsys.readouterr().err
+    without_its_loop(monkeypatch, models=[str(models / "cat")], host="0.0.0.0", token="long-enough")
+    without_its_loop(monkeypatch, models=[str(models / "cat")])
+    assert capsys.readouterr().err == ""
+
+
+def test_names_of_models(models: Path) -> None:
+    cat = str(models / "cat")
+    assert list(serve.load_models([cat, f"{cat}/model.safetensors", str(models / "endless.safetensors")])) == [
+        *("cat", "cat-2", "endless")
+    ]
+
+
+def test_names_by_which_it_may_be_called() -> None:
+    assert serve.host_names("0.0.0.0", None, ()) is None
+    assert serve.host_names("127.0.0.1", "long-enough", ()) is None
+    assert serve.host_names("127.0.0.1", None, ["https://a.example:8443"]) == {
+        *("localhost", "127.0.0.1", "::1", "a.example")
+    }
+    assert [serve.is_loopback(host) for host in ("localhost", "127.0.0.2", "::1", "0.0.0.0", "example.org")] == [
+        *(True, True, True, False, False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothing"], "nothing"),
+        (["{cat}", "--token", "short"], "8 or more"),
+        (["{cat}", "--token", "has a space in it"], "without spaces"),
+        (["{cat}", "--data", "nothing"], "no dataset at nothing"),
+        (["{cat}", "--host", "no.such.name.invalid"], "cannot listen on no.such.name.invalid"),
+        (["{cat}", "--port", "70000"], "70000"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    models: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *(text.replace("{cat}", str(models / "cat")) for text in arguments)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("sketchrnn: ")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_a_port_that_is_taken(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", str(models / "cat"), "--port", str(taken.getsockname()[1])]) == 1
+    assert "address already in use; choose another --port" in capsys.readouterr().err
+
+
+def test_without_a_model(monkeypatch: pytest.MonkeyPatch, models: Path, tmp_path: Path) -> None:
+    monkeypatch.setattr(serve, "SHIPPED", tmp_path)
+    with pytest.raises(ValueError, match="no MODEL is given"):
+        serve.load_models([])
+    monkeypatch.setattr(serve, "SHIPPED", models)
+    assert list(serve.load_models([])) == ["endless"]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom sketchrnn.cli import main\nmain(['serve', '--help'])\n"
+        "print(sorted({'torch', 'fastapi', 'uvicorn', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
