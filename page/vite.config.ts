@@ -10,6 +10,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1000,
   },
+  worker: { format: 'es' }, // onnxruntime is a module
   server: {
     proxy: { '/api': 'http://127.0.0.1:8000' },
   },

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sketchrnn.formats.atomic import atomic_file
+from sketchrnn.formats.atomic import atomic_file, atomic_folder
 
 
 def test_appears_whole(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_full_disk(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     program = """
 import resource, sys
-from sketchrnn.formats.atomic import atomic_file
+from sketchrnn.formats.atomic import atomic_file, atomic_folder
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
     with atomic_file(sys.argv[1]) as temporary:
@@ -104,3 +104,41 @@ except OSError as error:
     assert "could not be written: file too large; what stood there before is kept" in done.stdout, done.stderr
     assert (tmp_path / "a").read_text() == "old"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "not there yet" / "out"
+    with atomic_folder(target) as temporary:
+        (temporary / "a.txt").write_text("new")
+        assert not target.exists()
+    assert (target / "a.txt").read_text() == "new"
+    assert os.listdir(target.parent) == ["out"]
+
+
+def test_a_folder_that_failed_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    def fail() -> None:
+        with atomic_folder(tmp_path / "out") as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_folder_takes_the_place_of_an_empty_one_alone(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with atomic_folder(tmp_path / "empty") as temporary:
+        (temporary / "a.txt").write_text("new")
+    with (
+        pytest.raises(FileExistsError, match="empty exists and is not an empty folder: name another"),
+        atomic_folder(tmp_path / "empty"),
+    ):
+        pass
+    assert (tmp_path / "empty" / "a.txt").read_text() == "new"
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file/out cannot be written"), atomic_folder(tmp_path / "file" / "out"):
+        pass

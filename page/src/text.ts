@@ -202,6 +202,14 @@ export const text = {
     status: (status: number) => `The server answered with error ${status}.`,
     bug: 'Something in this page went wrong.',
   },
+  inBrowser: {
+    noSite: 'The models of this site cannot be loaded.',
+    noModel: 'The model cannot run in this browser.',
+    missing: (file: string) => `This site’s file ${file} cannot be loaded.`,
+    noMap: 'This site has no map of the model’s drawings.',
+    noEncoder: 'This model has no encoder: it samples and completes.',
+    notFinite: 'The model drew a point that is not finite.',
+  },
   keys: {
     title: 'Keyboard',
     single: 'Use single keys',

@@ -1,10 +1,11 @@
-"""Writing a file so that it is either there whole or as it was before."""
+"""Writing a file, or a new folder, so that it is either there whole or as it was before."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,36 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` when the block ends well, and is removed when it fails.
+
+    Raises:
+        OSError: something other than an empty folder stands at `path`, or it cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise FileExistsError(f"{path} exists and is not an empty folder: name another, or remove it")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: {_reason(error)}") from None
+    try:
+        yield temporary
+        if target.exists():
+            target.rmdir()
+        temporary.rename(target)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OSError(f"{path} could not be written: {_reason(error)}") from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(target.parent)
 
 

@@ -20,12 +20,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 import sketchrnn
+from sketchrnn import latent_map
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
 from sketchrnn.evaluation import density
 from sketchrnn.generate import Wanted, between, wanted_endings, wanted_of_z, wanted_samples
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.web import forms, latent_map
+from sketchrnn.web import forms
 from sketchrnn.web.engine import Encoded, Engine, Job, Overloaded, Points, TooLong
 from sketchrnn.web.forms import Line, Problem, continued, wire
 from sketchrnn.web.guard import Guard

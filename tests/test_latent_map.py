@@ -1,7 +1,7 @@
 import numpy as np
 
 from sketchrnn import Drawing
-from sketchrnn.web.latent_map import MOST, principal_components, spread
+from sketchrnn.latent_map import MOST, principal_components, spread
 
 
 def test_principal_components_are_those_of_the_covariance() -> None:
