@@ -61,24 +61,23 @@ def before_activation(
     of_h = tl.load(hh + r * hh_stride + at, inside, 0.0)
     if more is not None:
         of_h += tl.load(more + r * 4 * SIZE + at, inside, 0.0)
-    if scales is None:
-        return of_x + of_h
-    scale_x = tl.load(scales + r * 12 * SIZE + at, inside, 0.0)
-    scale_h = tl.load(scales + r * 12 * SIZE + 4 * SIZE + at, inside, 0.0)
-    shift = tl.load(scales + r * 12 * SIZE + 8 * SIZE + at, inside, 0.0)
-    return scale_x * of_x + scale_h * of_h + shift + tl.load(bias + at, inside, 0.0)
+    if scales is not None:
+        of_x *= tl.load(scales + r * 12 * SIZE + at, inside, 0.0)
+        of_h *= tl.load(scales + r * 12 * SIZE + 4 * SIZE + at, inside, 0.0)
+        of_h += tl.load(scales + r * 12 * SIZE + 8 * SIZE + at, inside, 0.0) + tl.load(bias + at, inside, 0.0)
+    return of_x + of_h
 
 
 @triton.jit
 def keep_gate(r, k: tl.constexpr, u, inside, x, gates, deviation, gamma, beta, SIZE: tl.constexpr):
     """Gate k with layer norm, where there is one; what the way back needs of it is kept."""
-    at = k * SIZE + u
-    if gamma is None:
-        return x
-    normal, over = normalised(x, inside, SIZE)
-    tl.store(gates + r * 4 * SIZE + at, normal, inside)
-    tl.store(deviation + r * 4 + k, over)
-    return normal * tl.load(gamma + at, inside, 0.0) + tl.load(beta + at, inside, 0.0)
+    if gamma is not None:
+        at = k * SIZE + u
+        normal, over = normalised(x, inside, SIZE)
+        tl.store(gates + r * 4 * SIZE + at, normal, inside)
+        tl.store(deviation + r * 4 + k, over)
+        x = normal * tl.load(gamma + at, inside, 0.0) + tl.load(beta + at, inside, 0.0)
+    return x
 
 
 @triton.jit(do_not_specialize=["t", "n_next"])
@@ -151,9 +150,10 @@ def gate_of(r, k: tl.constexpr, u, inside, gates, gamma, beta, SIZE: tl.constexp
     """What was kept of gate k: the normalised numbers, and from them what goes into the activation."""
     at = k * SIZE + u
     x = tl.load(gates + r * 4 * SIZE + at, inside, 0.0)
-    if gamma is None:
-        return x, x
-    return x, x * tl.load(gamma + at, inside, 0.0) + tl.load(beta + at, inside, 0.0)
+    y = x
+    if gamma is not None:
+        y = x * tl.load(gamma + at, inside, 0.0) + tl.load(beta + at, inside, 0.0)
+    return x, y
 
 
 @triton.jit
