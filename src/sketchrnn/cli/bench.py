@@ -35,7 +35,7 @@ def bench(
     """
     from sketchrnn.bench import bench as measure
     from sketchrnn.checkpoint import resolve_device
-    from sketchrnn.kernels.compiled import describe
+    from sketchrnn.kernels.gpu import describe
 
     where = resolve_device(device)
     with busy("measuring"):

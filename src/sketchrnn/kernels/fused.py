@@ -101,18 +101,10 @@ def step_forward(
     r = tl.program_id(0)
     u = tl.arange(0, BLOCK)
     inside = u < SIZE
-    i = before_activation(
-        r, 0, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE
-    )
-    j = before_activation(
-        r, 1, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE
-    )
-    f = before_activation(
-        r, 2, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE
-    )
-    o = before_activation(
-        r, 3, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE
-    )
+    i = before_activation(r, 0, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE)
+    j = before_activation(r, 1, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE)
+    f = before_activation(r, 2, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE)
+    o = before_activation(r, 3, u, inside, hh, hh_stride, more, xs, xs_stride, start, start_stride, scales, bias, SIZE)
     i = sigmoid(keep_gate(r, 0, u, inside, i, gates, deviation, gamma, beta, SIZE))
     g = tanh(keep_gate(r, 1, u, inside, j, gates, deviation, gamma, beta, SIZE))
     f = sigmoid(keep_gate(r, 2, u, inside, f, gates, deviation, gamma, beta, SIZE) + FORGET_BIAS)
@@ -140,8 +132,8 @@ def step_forward(
     tl.store(h + r * SIZE + u, new_h, inside)
     if h_now is not None:
         tl.store(h_now + r * SIZE + u, new_h, inside)
-    if h_next is not None:
-        if r < n_next:  # noqa: SIM102 (one is decided when the kernel is compiled, the other when it runs)
+    if h_next is not None:  # noqa: SIM102 (this is decided when the kernel is compiled, the other when it runs)
+        if r < n_next:
             tl.store(h_next + r * SIZE + u, new_h, inside)
 
 

@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from sketchrnn.config import Precision
 from sketchrnn.kernels import compiled
 from sketchrnn.kernels.native import State, Weights
 
 T = TypeVar("T")
-Precision = Literal["float32", "tf32", "bfloat16"]
 
 MOST_PROGRAMS = 256  # of a backward step with layer norm: each adds up the gradients of gamma and beta over its rows
 ROWS_OF_DENSITY = 16  # rows of one program
@@ -194,7 +194,10 @@ def _forward(
         kept["deviation"] = x.new_empty(P, 4)
     W_h = _beside(w.h, w.hyper_h).to(dtype)
     hh = kept["hh"] = x.new_empty(P if S else B, 4 * H + 4 * S)
-    if S:
+    if w.scale is not None:
+        assert w.hyper_hyper is not None
+        assert w.z is not None
+        assert w.b_z is not None
         E = w.scale.shape[1]
         kept |= dict(
             small_h=x.new_empty(P, S), small_c=x.new_empty(P, S), small_gates=x.new_empty(P, 4 * S),
@@ -265,10 +268,12 @@ def _backward(
     first = _named(state)
     d_out = None if d_out is None else d_out.contiguous()
     # what waits for a drawing's last step, and what one step gives to the one before it
-    waiting = _named([
-        torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
-        for part, d in zip(state, d_last, strict=True)
-    ])
+    waiting = _named(
+        [
+            torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
+            for part, d in zip(state, d_last, strict=True)
+        ]
+    )
     dh = x.new_zeros(B, H)
     d = x.new_empty(P, 4 * H + 4 * S, dtype=dtype)  # gradient of W_h h, of the small LSTM's after it
     d_start = None if start is None else torch.zeros_like(start)
@@ -276,7 +281,9 @@ def _backward(
     programs = min(B, MOST_PROGRAMS) if w.gamma is not None else B
     sums = None if w.gamma is None else x.new_zeros(programs, 10 * H)
     W_back = _beside(w.h, w.hyper_h).to(dtype).t()
-    if S:
+    if w.scale is not None:
+        assert w.hyper_hyper is not None
+        assert w.z is not None
         E = w.scale.shape[1]
         more = dict(d_x=x.new_empty(P, 4 * H, dtype=dtype), d_scales=x.new_empty(P, 12, H, dtype=dtype))
         more["d_z"] = x.new_empty(P, 12 * E, dtype=dtype)
