@@ -10,6 +10,9 @@ import torch
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
 from sketchrnn.kernels import compiled, native
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported: its kernels run on the CPU, row by row
+
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
 
 

@@ -18,6 +18,7 @@ EPSILON = tl.constexpr(LAYER_NORM_EPSILON)
 # those of model.mixture, which says why
 MAX_RHO_HAT = tl.constexpr(8.0)
 MIN_LOG_SIGMA = tl.constexpr(-20.0)
+NOTHING = tl.constexpr(-1e30)  # the logit of what is not there
 LOG_2_PI = tl.constexpr(1.8378770664093453)
 
 
@@ -313,8 +314,7 @@ def row_terms(
     inside = rows[:, None] & (j < M)[None, :]
     three = rows[:, None] & (j < 3)[None, :]
 
-    logits = tl.load(y + r[:, None] * WIDTH + j[None, :], three, float("-inf"))
-    logits = tl.where(rows[:, None] | (j > 0)[None, :], logits, 0.0)  # rows that are none: any number but all -inf
+    logits = tl.load(y + r[:, None] * WIDTH + j[None, :], three, NOTHING)
     came = tl.load(targets + r[:, None] * 5 + 2 + j[None, :], three, 0.0)
     log_all, q = log_sum_exp(logits)
     tl.store(pen + r, tl.sum(tl.where(three, came * (logits - log_all[:, None]), 0.0), 1), rows)
@@ -324,8 +324,7 @@ def row_terms(
     v_ = tl.load(targets + r * 5 + 1, rows, 0.0)[:, None]
     is_point = tl.load(targets + r * 5 + 4, rows, 1.0) != 1
     own = y + r[:, None] * WIDTH + 3 + j[None, :]
-    logit = tl.load(own, inside, float("-inf"))
-    logit = tl.where(rows[:, None] | (j > 0)[None, :], logit, 0.0)
+    logit = tl.load(own, inside, NOTHING)
     mu_x = tl.load(own + M, inside, 0.0)
     mu_y = tl.load(own + 2 * M, inside, 0.0)
     raw_x = tl.load(own + 3 * M, inside, 0.0)
