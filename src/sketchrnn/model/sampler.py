@@ -7,6 +7,7 @@ too belong to each drawing alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from sketchrnn.model.network import SketchRNN
 from sketchrnn.model.sequence import NUM_INPUTS, native_weights
 
 SLOTS = 32  # rows of a product: enough to be fast, few enough that one drawing does not wait long
+GPU_SLOTS = 256  # the same for a GPU
+GPU_STEPS = 16  # between two looks at whether all drawings of a block have ended
 PEN_LIFTS, PEN_END = 1, 2
 
 
@@ -52,6 +55,8 @@ def draw_rows(
         rows, lengths = native.sample(
             weights, model.W_y, model.b_y, state, start, token, given, of_choice, of_place, temperature
         )
+    elif model.device.type == "cuda":
+        rows, lengths = _blocks(model, state, of_z, token, given, of_choice, of_place, temperature)
     else:
         rows, lengths = _loop(model, state, of_z, token, given, of_choice, of_place, temperature)
     drawn, ends = rows.cpu().numpy(), lengths.tolist()
@@ -113,6 +118,91 @@ def _loop(
             for part, first in zip(state, first_state, strict=True):
                 part[free] = first[who[free]]
     return rows, lengths
+
+
+def _blocks(
+    model: SketchRNN,
+    first_state: State,
+    of_z: Tensor | None,
+    start_token: Tensor,
+    points: Tensor,
+    uniform: Tensor,
+    normal: Tensor,
+    temperature: float,
+) -> tuple[Tensor, Tensor]:
+    """What `_loop` gives, as suits a GPU: blocks of `GPU_SLOTS` drawings, each to the end of its longest.
+
+    A step with many rows takes a GPU as long as one with few; to ask after each which have ended would take longer.
+    """
+    n, longest, given = len(uniform), len(points) + uniform.shape[1], len(points)
+    device, padded = model.device, math.ceil(longest / GPU_STEPS) * GPU_STEPS
+    rows, lengths = torch.zeros(n, longest, 3, device=device), torch.zeros(n, dtype=torch.int64, device=device)
+    weights = model.decoder.input_weights()[:NUM_INPUTS]
+    pens = torch.arange(3, device=device)
+
+    # what a block has, always in the same place: a CUDA graph goes over it again and again
+    who = torch.arange(GPU_SLOTS, device=device)
+    state = tuple(part.new_empty(GPU_SLOTS, part.shape[1]) for part in first_state)
+    token = torch.empty(GPU_SLOTS, NUM_INPUTS, device=device)
+    drawn = torch.empty(GPU_SLOTS, padded, 3, device=device)
+    ended = torch.empty(GPU_SLOTS, dtype=torch.bool, device=device)
+    length = torch.empty(GPU_SLOTS, dtype=torch.int64, device=device)
+    t = torch.zeros(1, dtype=torch.int64, device=device)
+
+    def begin(first: int) -> None:
+        who.copy_(torch.arange(first, first + GPU_SLOTS, device=device).clamp(max=n - 1))  # spare ones repeat the last
+        for part, start in zip(state, first_state, strict=True):
+            part.copy_(start[who])
+        token.copy_(start_token.expand_as(token))
+        ended.zero_()
+        length.fill_(longest)
+        t.zero_()
+
+    def steps() -> None:
+        for _ in range(GPU_STEPS):
+            inputs = token @ weights
+            after = model.decoder.step(inputs if of_z is None else inputs + of_z[who], state)
+            mixture = split_output(torch.addmm(model.b_y, after[0], model.W_y))
+            at = (t - given).clamp(0, longest - given - 1)
+            chances, place = (numbers.index_select(1, at).squeeze(1)[who] for numbers in (uniform, normal))
+            offset, pen = draw(mixture, temperature, chances, place)
+            fresh = torch.cat([offset, (pen.unsqueeze(1) == pens).float()], dim=1)
+            if given:  # what is there is read, not drawn
+                fresh = torch.where(t < given, points.index_select(0, t.clamp(max=given - 1)), fresh)
+            drawn.index_copy_(1, t, torch.cat([fresh[:, :2], fresh[:, 3:4]], dim=1).unsqueeze(1))
+            ends = fresh[:, 2 + PEN_END] == 1
+            length.copy_(torch.where(ends & ~ended, t.clamp(max=longest), length))
+            ended.logical_or_(ends)
+            token.copy_(fresh)
+            for part, new in zip(state, after, strict=True):
+                part.copy_(new)
+            t.add_(1)
+
+    begin(0)
+    go = _graph(steps) if device.type == "cuda" else steps
+    for first in range(0, n, GPU_SLOTS):
+        begin(first)
+        for _ in range(padded // GPU_STEPS):
+            go()
+            if ended.all():
+                break
+        last = min(first + GPU_SLOTS, n)
+        rows[first:last] = drawn[: last - first, :longest]
+        lengths[first:last] = length[: last - first]
+    return rows, lengths
+
+
+def _graph(work: Callable[[], None]) -> Callable[[], None]:
+    """`work` on the current GPU as one launch; it is done once before, and must read and write fixed places."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
 
 
 def _starts(model: SketchRNN, z: NDArray[np.float32] | None, n: int) -> tuple[State, Tensor | None]:
