@@ -142,12 +142,10 @@ def backward_through_noise(model, golden, grad_z, theirs):
     mu, sigma_hat = model.encoder(batch)
     # what sigma_hat of each drawing, first column, takes from W_sigma is the drawing's h
     h = [torch.autograd.grad(s, model.W_sigma, retain_graph=True)[0][:, 0] for s in sigma_hat[:, 0]]
-    equations = torch.vstack(
-        [torch.stack(h, dim=1), torch.ones(1, 5, device=model.device)]
-    ).double()  # (2 encoder size + 1, 5)
-    wanted = torch.from_numpy(np.vstack([theirs["W_sigma"], theirs["b_sigma"][None]])).to(model.device).double()
+    equations = torch.vstack([torch.stack(h, dim=1).cpu(), torch.ones(1, 5)]).double()  # (2 encoder size + 1, 5)
+    wanted = torch.from_numpy(np.vstack([theirs["W_sigma"], theirs["b_sigma"][None]])).double()
     grad_sigma_hat = torch.linalg.lstsq(equations, wanted).solution
-    torch.autograd.backward([mu, sigma_hat], [grad_z, grad_sigma_hat.float()])
+    torch.autograd.backward([mu, sigma_hat], [grad_z, grad_sigma_hat.float().to(model.device)])
 
 
 def zero_gradients(golden, kind):

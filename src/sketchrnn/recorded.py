@@ -89,21 +89,12 @@ class RecordedSteps:
         return dict(zip(self.names, self.figures.clone().unbind(), strict=True))
 
     def _record(self, longest: int) -> None:
-        """The graph of a length. It is rehearsed first, so that all is compiled and allocated that outlives it."""
+        """The graph of a length. When it is rehearsed, nothing changes."""
         self.rehearsing.fill_(1)
-        side = torch.cuda.Stream(self.model.device)
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self._work(longest)
-        torch.cuda.current_stream().wait_stream(side)
-        self.rehearsing.fill_(0)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.generator)
         # they share their memory, for one runs at a time, and nothing that it leaves there is read after it
         pool = next(iter(self.graphs.values())).pool() if self.graphs else None
-        with torch.cuda.graph(graph, pool=pool):
-            self._work(longest)
-        self.graphs[longest] = graph
+        self.graphs[longest] = gpu.recorded(lambda: self._work(longest), self.generator, pool)
+        self.rehearsing.fill_(0)
 
     def _work(self, longest: int) -> None:
         """The step itself: reads and writes what has a fixed place, and nothing else outlives it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
@@ -88,6 +88,31 @@ def describe(device: torch.device) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     reason = why_not(device.type)
     return f"plain torch on {name}: {reason}" if reason else f"Triton kernels on {name}"
+
+
+def recorded(
+    work: Callable[[], None],
+    generator: torch.Generator | None = None,
+    pool: tuple[int, int] | None = None,
+) -> torch.cuda.CUDAGraph:
+    """A CUDA graph of `work`, which is done once before: all is compiled then, and allocated that outlives it.
+
+    Args:
+        work: it reads and writes tensors whose place is fixed, and does not wait for the device.
+        generator: of its random numbers, if it is not torch's own; it may be seeded anew before each replay.
+        pool: the memory of another graph, to be shared with it: what it left there is overwritten.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    if generator is not None:
+        graph.register_generator_state(generator)
+    with torch.cuda.graph(graph, pool=pool):
+        work()
+    return graph
 
 
 class _Step(NamedTuple):

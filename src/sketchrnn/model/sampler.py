@@ -7,14 +7,13 @@ too belong to each drawing alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchrnn.kernels import compiled, native
+from sketchrnn.kernels import compiled, gpu, native
 from sketchrnn.model.cells import State
 from sketchrnn.model.mixture import draw, split_output
 from sketchrnn.model.network import SketchRNN
@@ -179,7 +178,7 @@ def _blocks(
             t.add_(1)
 
     begin(0)
-    go = _graph(steps) if device.type == "cuda" else steps
+    go = gpu.recorded(steps).replay if device.type == "cuda" else steps
     for first in range(0, n, GPU_SLOTS):
         begin(first)
         for _ in range(padded // GPU_STEPS):
@@ -190,19 +189,6 @@ def _blocks(
         rows[first:last] = drawn[: last - first, :longest]
         lengths[first:last] = length[: last - first]
     return rows, lengths
-
-
-def _graph(work: Callable[[], None]) -> Callable[[], None]:
-    """`work` on the current GPU as one launch; it is done once before, and must read and write fixed places."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        work()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
 
 
 def _starts(model: SketchRNN, z: NDArray[np.float32] | None, n: int) -> tuple[State, Tensor | None]:
