@@ -92,8 +92,8 @@ class RecordedSteps:
         """The graph of a length. When it is rehearsed, nothing changes."""
         self.rehearsing.fill_(1)
         # they share their memory, for one runs at a time, and nothing that it leaves there is read after it
-        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
-        self.graphs[longest] = gpu.recorded(lambda: self._work(longest), self.generator, pool)
+        beside = next(iter(self.graphs.values()), None)
+        self.graphs[longest] = gpu.recorded(lambda: self._work(longest), self.generator, beside)
         self.rehearsing.fill_(0)
 
     def _work(self, longest: int) -> None:

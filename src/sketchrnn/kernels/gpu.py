@@ -93,14 +93,14 @@ def describe(device: torch.device) -> str:
 def recorded(
     work: Callable[[], None],
     generator: torch.Generator | None = None,
-    pool: tuple[int, int] | None = None,
+    beside: torch.cuda.CUDAGraph | None = None,
 ) -> torch.cuda.CUDAGraph:
     """A CUDA graph of `work`, which is done once before: all is compiled then, and allocated that outlives it.
 
     Args:
         work: it reads and writes tensors whose place is fixed, and does not wait for the device.
         generator: of its random numbers, if it is not torch's own; it may be seeded anew before each replay.
-        pool: the memory of another graph, to be shared with it: what it left there is overwritten.
+        beside: a graph to share memory with: what one left there, the other overwrites.
     """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -110,7 +110,7 @@ def recorded(
     graph = torch.cuda.CUDAGraph()
     if generator is not None:
         graph.register_generator_state(generator)
-    with torch.cuda.graph(graph, pool=pool):
+    with torch.cuda.graph(graph, pool=None if beside is None else beside.pool()):
         work()
     return graph
 
