@@ -24,10 +24,10 @@ def steady(lengths, longest):
     return sequence.steady_layout(torch.tensor(lengths), longest)
 
 
-def made_cell(name, inputs, size=11):
+def made_cell(name, inputs, size=12):
     """With weights far from their initial values, in float64."""
     torch.manual_seed(1)
-    made = make_cell(name, inputs, size, 7, 3).double()
+    made = make_cell(name, inputs, size, 6, 3).double()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -101,7 +101,7 @@ def test_rows_that_have_ended_change_nothing(cell, backend, monkeypatch):
 
     of_z, state = normal(4, made.input_weights().shape[1]), tuple(normal(4, n) for n in made.state_sizes)
     x, weight = normal(6, 4, 5), normal(6, 4)
-    mask = torch.randint(0, 2, (6, 4, 11), generator=generator).to(torch.uint8)
+    mask = torch.randint(0, 2, (6, 4, 12), generator=generator).to(torch.uint8)
     at = packed.step, packed.drawing
     monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
     theirs = outputs_and_gradients(made, packed, x[at], of_z, state, mask[at], 0.8, weight[at])
@@ -168,7 +168,7 @@ def test_a_way_back_is_gone_once(monkeypatch):
     monkeypatch.setenv("SKETCHRNN_BACKEND", "triton")
     made = made_cell("lstm", 5)
     layout = sequence.packed_layout(np.array([1]))
-    state = tuple(torch.zeros(1, 11, dtype=torch.float64, device=DEVICE) for _ in range(2))
+    state = tuple(torch.zeros(1, 12, dtype=torch.float64, device=DEVICE) for _ in range(2))
     x = torch.zeros(1, 5, dtype=torch.float64, device=DEVICE)
     h, _ = sequence.run(made.to(DEVICE), x, None, layout, state)
     h.sum().backward(retain_graph=True)

@@ -513,10 +513,11 @@ def _event_writer(out: Path, wanted: bool) -> Iterator[Any]:
 
 @contextmanager
 def _told_not_raised() -> Iterator[None]:
-    """For pictures and the report: a model that draws nonsense early on shall not end the run."""
+    """For pictures and the report: a model that draws nonsense early on shall not end the run, nor a machine without
+    what pictures need."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"no picture: {error}", file=sys.stderr)
 
 
