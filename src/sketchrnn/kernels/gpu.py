@@ -56,7 +56,8 @@ def runs_on(tensor: Tensor) -> bool:
         ValueError: SKETCHRNN_BACKEND names a backend that does not exist.
     """
     known = tensor.dtype in (torch.float32, torch.float64)
-    return tensor.device.type in ("cpu", "cuda") and known and not why_not(tensor.device.type)
+    here = tensor.device.type == "cpu" or (tensor.is_cuda and tensor.get_device() == torch.cuda.current_device())
+    return here and known and not why_not(tensor.device.type)
 
 
 def why_not(device_type: str) -> str:
