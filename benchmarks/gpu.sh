@@ -41,7 +41,7 @@ several=()
 if "$PYTHON" -c "import xdist" 2>/dev/null; then several=(-n 6); fi
 stage tests 170 "$PYTHON" -m pytest -q "${several[@]}" --tb=short -W default -k "not compile" \
     tests/test_kernels_gpu.py tests/test_golden.py tests/test_model_sampler.py tests/test_recorded.py
-stage bench 200 "$PYTHON" benchmarks/gpu.py bench --out "$rows" --device "$DEVICE" "${data[@]}"
+stage bench $((560 - SECONDS - 160)) "$PYTHON" benchmarks/gpu.py bench --out "$rows" --device "$DEVICE" "${data[@]}"
 stage profile 60 "$PYTHON" benchmarks/gpu.py profile --out "$rows" --device "$DEVICE" "${data[@]}"
-stage losses 100 "$PYTHON" benchmarks/gpu.py losses --out "$rows" --steps "$LOSS_STEPS" --device "$DEVICE" "${data[@]}"
+stage losses $((570 - SECONDS)) "$PYTHON" benchmarks/gpu.py losses --out "$rows" --steps "$LOSS_STEPS" --device "$DEVICE" "${data[@]}"
 "$PYTHON" benchmarks/gpu.py table --out "$rows"

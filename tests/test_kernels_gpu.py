@@ -164,6 +164,22 @@ def test_bfloat16_is_for_factors_alone(cell, monkeypatch):
 
 
 @needs_triton
+@pytest.mark.parametrize("lengths", [[3, 2, 1], [1, 0, 0]])
+def test_without_a_way_back_little_is_kept(cell, lengths, monkeypatch):
+    """And the outputs are the same, to the last bit."""
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "triton")
+    made = made_cell(cell, 5).to(DEVICE)
+    layout = sequence.packed_layout(np.array(lengths)).to(DEVICE)
+    x = torch.randn(layout.num_rows, 5, dtype=torch.float64, device=DEVICE)
+    state = tuple(torch.randn(3, n, dtype=torch.float64, device=DEVICE) for n in made.state_sizes)
+    h, last = sequence.run(made, x, None, layout, state)
+    with torch.no_grad():
+        same_h, same_last = sequence.run(made, x, None, layout, state)
+    assert torch.equal(h, same_h)
+    assert all(torch.equal(a, b) for a, b in zip(last, same_last, strict=True))
+
+
+@needs_triton
 def test_a_way_back_is_gone_once(monkeypatch):
     monkeypatch.setenv("SKETCHRNN_BACKEND", "triton")
     made = made_cell("lstm", 5)

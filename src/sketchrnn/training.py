@@ -35,6 +35,7 @@ from sketchrnn.run_folder import RunFolder, spread
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl; each is the mean over them
 MAX_ROLLBACKS = 10
+GPU_EVALUATES = 500  # drawings together: a GPU takes as long for few
 
 
 @dataclass
@@ -357,7 +358,7 @@ class _Run:
             spread(self.data.valid, config.eval_drawings),
             padded=config.pen_padding,
             density_floor=config.density_floor,
-            batch_size=config.batch_size,
+            batch_size=max(config.batch_size, GPU_EVALUATES) if self.recorded is not None else config.batch_size,
         )
         # what is trained, with the KL term's weight of the end: the same measure at every step
         L_R = figures["L_R_padded" if config.pen_padding else "L_R_ended"]

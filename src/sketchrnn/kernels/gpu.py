@@ -155,7 +155,8 @@ def run(
         running: (T,) int32, how many of a step's rows go on: those after them keep their state, and hold it once
             more as their output. None for all.
     """
-    outputs, *last = _Run.apply(sizes, running, x, start, mask, keep, len(state), *state, *weights.tensors())
+    learns = torch.is_grad_enabled()
+    outputs, *last = _Run.apply(sizes, running, x, start, mask, keep, len(state), learns, *state, *weights.tensors())
     return outputs, tuple(last)
 
 
@@ -170,15 +171,16 @@ class _Run(torch.autograd.Function):
         mask: Tensor | None,
         keep: float,
         parts: int,
+        learns: bool,
         *rest: Any,
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         w, state = Weights(*rest[parts:]), tuple(part.contiguous() for part in rest[:parts])
         start = None if start is None else start.contiguous()
         dtype = _product_type or x.dtype
-        kept, last = _forward(w, sizes, running, x, start, state, mask, keep, dtype)
+        kept, last = _forward(w, sizes, running, x, start, state, mask, keep, dtype, learns)
         ctx.save_for_backward(running, x, start, mask, kept["h"], *rest)
-        ctx.kept = {name: tensor for name, tensor in kept.items() if name != "h"}
+        ctx.kept = {name: tensor for name, tensor in kept.items() if name != "h"} if learns else None
         ctx.settings = sizes, keep, parts, dtype
         return kept["h"], *last
 
@@ -193,7 +195,7 @@ class _Run(torch.autograd.Function):
         w, state = Weights(*rest[parts:]), tuple(part.contiguous() for part in rest[:parts])
         d_state, d_start, grads = _backward(w, sizes, running, x, start, state, mask, keep, dtype, kept, d_h, d_last)
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
-        return None, None, None, d_start, None, None, None, *d_state, *of_weights
+        return None, None, None, d_start, None, None, None, None, *d_state, *of_weights
 
 
 def _forward(
@@ -206,30 +208,35 @@ def _forward(
     mask: Tensor | None,
     keep: float,
     dtype: torch.dtype,
+    learns: bool,
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """All that the way back needs, `h` the outputs among it, and the state after each drawing's last step."""
+    """All that the way back needs, `h` the outputs among it, and the state after each drawing's last step.
+
+    Where nothing `learns`, what only the way back reads is kept for one step at a time.
+    """
     from sketchrnn.kernels.fused import step_forward
 
     H, S, P, B = len(w.h), w.hyper_size, len(x), len(state[0])
+    K = P if learns else B
     first = _named(state)
     # W_x x of all steps in one product: its factors have five columns, and keep their number type
-    kept = dict(xs=x @ _beside(w.x, w.hyper_x), h=x.new_empty(P, H), c=x.new_empty(P, H), gates=x.new_empty(P, 4 * H))
+    kept = dict(xs=x @ _beside(w.x, w.hyper_x), h=x.new_empty(P, H), c=x.new_empty(P, H), gates=x.new_empty(K, 4 * H))
     kept["before"] = x.new_empty(P, H, dtype=dtype)  # h of the step before, as the products read it
     kept["before"][: sizes[0]] = first["h"][: sizes[0]]
     if w.gamma is not None:
-        kept["deviation"] = x.new_empty(P, 4)
+        kept["deviation"] = x.new_empty(K, 4)
     W_h = _beside(w.h, w.hyper_h).to(dtype)
-    hh = kept["hh"] = x.new_empty(P if S else B, 4 * H + 4 * S)
+    hh = kept["hh"] = x.new_empty(K if S else B, 4 * H + 4 * S)
     if w.scale is not None:
         assert w.hyper_hyper is not None
         assert w.z is not None
         assert w.b_z is not None
         E = w.scale.shape[1]
         kept |= dict(
-            small_h=x.new_empty(P, S), small_c=x.new_empty(P, S), small_gates=x.new_empty(P, 4 * S),
-            small_deviation=x.new_empty(P, 4), small_before=x.new_empty(P, S, dtype=dtype),
-            small_now=x.new_empty(P, S, dtype=dtype), z=x.new_empty(P, 12 * E, dtype=dtype),
-            scales=x.new_empty(P, 12, H),
+            small_h=x.new_empty(P, S), small_c=x.new_empty(P, S), small_gates=x.new_empty(K, 4 * S),
+            small_deviation=x.new_empty(K, 4), small_before=x.new_empty(P, S, dtype=dtype),
+            small_now=x.new_empty(K, S, dtype=dtype), z=x.new_empty(K, 12 * E, dtype=dtype),
+            scales=x.new_empty(K, 12, H),
         )  # fmt: skip
         kept["small_before"][: sizes[0]] = first["small_h"][: sizes[0]]
         small, W_z, b_z, scale = (part.to(dtype) for part in (w.hyper_hyper, w.z, w.b_z, w.scale))
@@ -237,8 +244,8 @@ def _forward(
     last = {name: part.clone() for name, part in first.items()}
     for step in _steps(sizes):
         t, row, n, before, n_next = step
-        own = {name: part[row : row + n] for name, part in kept.items()}
-        hh_now = own["hh"] if S else hh[:n]
+        own = {name: part[row : row + n] if len(part) == P else part[:n] for name, part in kept.items()}
+        hh_now = own["hh"]
         _multiply(own["before"], W_h, hh_now)
         following = {
             name: kept[name][row + n : row + n + n_next] if n_next else None
