@@ -17,7 +17,7 @@ from sketchrnn.model.losses import row_terms
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that PyTorch can use")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # conftest.py turns the interpreter on for the CPU
-LENGTHS = {"ragged": [6, 4, 4, 1], "length 1": [1, 1, 1], "some of none": [3, 1, 0, 0]}
+LENGTHS = {"ragged": [4, 3, 3, 1], "length 1": [1, 1, 1], "some of none": [3, 1, 0, 0]}
 
 
 def steady(lengths, longest):
@@ -93,15 +93,15 @@ def test_rows_that_have_ended_change_nothing(cell, backend, monkeypatch):
     """A layout whose shape tells nothing of the lengths gives what a packed one gives, gradients included."""
     lengths = [4, 3, 3, 1]
     made = made_cell(cell, 11)
-    packed, fixed = sequence.packed_layout(np.array(lengths)), steady(lengths, 6)
+    packed, fixed = sequence.packed_layout(np.array(lengths)), steady(lengths, 5)
     generator = torch.Generator().manual_seed(7)
 
     def normal(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
     of_z, state = normal(4, made.input_weights().shape[1]), tuple(normal(4, n) for n in made.state_sizes)
-    x, weight = normal(6, 4, 5), normal(6, 4)
-    mask = torch.randint(0, 2, (6, 4, 12), generator=generator).to(torch.uint8)
+    x, weight = normal(5, 4, 5), normal(5, 4)
+    mask = torch.randint(0, 2, (5, 4, 12), generator=generator).to(torch.uint8)
     at = packed.step, packed.drawing
     monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
     theirs = outputs_and_gradients(made, packed, x[at], of_z, state, mask[at], 0.8, weight[at])
@@ -109,7 +109,7 @@ def test_rows_that_have_ended_change_nothing(cell, backend, monkeypatch):
     goes_on = fixed.goes_on()
     weight = weight.flatten() * goes_on
     ours = outputs_and_gradients(made, fixed, x.flatten(0, 1), of_z, state, mask.flatten(0, 1), 0.8, weight)
-    ours["h"] = ours["h"].reshape(6, 4, -1)[packed.step.numpy(), packed.drawing.numpy()]
+    ours["h"] = ours["h"].reshape(5, 4, -1)[packed.step.numpy(), packed.drawing.numpy()]
     same(ours, theirs)
 
 
@@ -202,7 +202,7 @@ NORMS = ("gamma", "beta", "c_gamma", "c_beta", "deviation")
 WHOLE = dict.fromkeys(("hh_stride", "xs_stride", "start_stride", "d_stride", "t", "n", "n_next", "P"), "i32")
 TYPES = WHOLE | {"mask": "*u8", "running": "*i32"}
 BF16 = TYPES | dict.fromkeys(("h_now", "h_next", "d", "d_x", "d_scales"), "*bf16")
-SIZES = dict(SCALE=1 / 0.9, SIZE=512, BLOCK=512)
+SIZES = dict(SCALE=1 / 0.9, SIZE=128, BLOCK=128)
 
 
 def build(kernel, absent, types, known):
@@ -223,13 +223,10 @@ hyper = ("hh", "xs", "scales", "d_x", "d_scales")
 build(fused.step_forward, ("more", "scales", "bias", *NORMS, "h_now"), TYPES, SIZES)  # lstm
 build(fused.step_forward, ("more", "scales", "bias", "h_now", "running"), TYPES, SIZES)  # layer_norm
 build(fused.step_forward, ("more", "h_now"), BF16, SIZES)  # hyper
-build(fused.step_forward, ("scales", "bias", "mask"), BF16, SIZES)  # its small LSTM
 build(fused.step_backward, ("more", "sums", *hyper, *NORMS), TYPES, SIZES)
 build(fused.step_backward, ("more", "running", *hyper), TYPES, SIZES)
 build(fused.step_backward, ("more",), BF16, SIZES)
-build(fused.step_backward, ("d_out", "mask", *hyper), BF16, SIZES)
 build(fused.row_terms, (), TYPES, dict(LOG_FLOOR=-13.8, M=20, ROWS=16, BLOCK=32))
-build(fused.row_terms, ("LOG_FLOOR",), TYPES, dict(M=20, ROWS=16, BLOCK=32))
 """
 
 
@@ -243,7 +240,7 @@ def test_kernels_compile_for_a_gpu_that_is_not_here(tmp_path):
         [sys.executable, tmp_path / "compiles.py"], env=settings, capture_output=True, text=True, timeout=250
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 7
 
 
 def test_without_triton_a_gpu_has_plain_torch(monkeypatch):
