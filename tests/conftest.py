@@ -21,6 +21,9 @@ from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
 from sketchrnn.kernels import compiled, native
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the Hugging Face hub for a folder that is missing
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported: its kernels run on the CPU, row by row
+
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
 
 

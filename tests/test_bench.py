@@ -1,4 +1,6 @@
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sketchrnn import Dataset, bench, cli
 from sketchrnn.config import ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batches
+from sketchrnn.kernels import gpu
+from sketchrnn.model.cells import make_cell
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.training import loss_of
 
@@ -63,6 +67,39 @@ def test_bench_prints_its_rows(wave_data, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "of peak" in shown
     assert "GFLOP/s" in shown
+
+
+def test_what_is_measured_on_a_gpu_is_measured(wave_data, monkeypatch):
+    """On the CPU, in plain torch, where a graph is what it records."""
+    small = ModelConfig(**{**vars(SMALL), "decoder_size": 16})
+    monkeypatch.setenv("SKETCHRNN_BACKEND", "plain")
+    monkeypatch.setattr(bench, "ModelConfig", lambda **cells: small)
+    monkeypatch.setattr(bench, "preset", lambda name: (small, None))
+    monkeypatch.setattr(bench, "make_cell", lambda name, inputs, size, *_: make_cell(name, inputs, 16, 6, 2))
+    monkeypatch.setattr(bench, "_products", lambda *_: 4 * 16**2)
+    monkeypatch.setattr(bench, "GPU_BATCHES", (5,))
+    monkeypatch.setattr(bench, "PEAK_SHAPES", ((32, 32, 32),))
+    monkeypatch.setattr(bench, "GPU_STEPS", 1)
+    monkeypatch.setattr(bench, "SEQUENCE_STEPS", 3)
+    monkeypatch.setattr(bench, "sequence_rows", partial(_small_sequence, bench.sequence_rows))
+
+    def recorded(work):
+        work()
+        return SimpleNamespace(replay=work)
+
+    monkeypatch.setattr(gpu, "recorded", recorded)
+    rows = [row for measure in bench.gpu_measures(Dataset(wave_data), "cpu") for row in measure()]
+    assert {row["what"] for row in rows} == {"peak", "sequence", "train"}
+    assert {row["precision"] for row in rows} == {"float32", "tf32", "bfloat16"}
+    for row in rows:
+        assert row["gflops"] > 0
+        if row["what"] == "sequence":
+            assert row["backend"] in ("plain", "cudnn")
+            assert row["drawings_per_s"] == pytest.approx(row["batch"] / row["seconds"])
+
+
+def _small_sequence(measure, cell, size, *rest):
+    return measure(cell, 16, *rest)
 
 
 def test_a_dataset_that_is_none_is_told(tmp_path, capsys):

@@ -6,18 +6,35 @@ import torch
 from golden import FILES, model_of, renamed
 
 from sketchrnn.drawing import Drawing, normalise
+from sketchrnn.kernels import compiled, gpu, native
 from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
 from sketchrnn.model.mixture import split_output
-
-pytestmark = pytest.mark.usefixtures("backend")
 
 RELATIVE = 1e-5
 RELATIVE_GRADIENT = 1e-4
 
 
+@pytest.fixture(autouse=True, params=["plain", "native", "triton"])
+def device(request, monkeypatch):
+    """Each backend where it is at home: plain torch and C on the CPU, Triton on a GPU."""
+    monkeypatch.setenv("SKETCHRNN_BACKEND", request.param)
+    if request.param == "triton":
+        if not torch.cuda.is_available() or gpu.why_not("cuda"):
+            pytest.skip("there is no GPU that PyTorch and Triton can use")
+        return "cuda"
+    if request.param == "native" and compiled.kernels().library is None:
+        pytest.skip(compiled.kernels().reason)
+    monkeypatch.setattr(native, "WORK_A_THREAD", 1)
+    return "cpu"
+
+
+def array(values):
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+
+
 def close(ours, theirs, relative):
     """Within `relative` of the array's own size: its largest number."""
-    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    ours, theirs = array(ours).astype(np.float64), array(theirs).astype(np.float64)
     assert ours.shape == theirs.shape
     scale = np.abs(theirs).max()
     assert np.abs(ours - theirs).max() <= relative * scale, np.abs(ours - theirs).max() / scale
@@ -38,20 +55,20 @@ def batch_of(model, golden, padded):
 
 def unpacked(rows, layout, theirs_shape):
     """Packed rows (P, K) as (5, steps, K), in our order."""
-    array = np.full((*theirs_shape[:2], rows.shape[1]), np.nan, np.float32)
-    array[layout.drawing.numpy(), layout.step.numpy()] = rows.detach().numpy()
-    return array
+    steps = np.full((*theirs_shape[:2], rows.shape[1]), np.nan, np.float32)
+    steps[array(layout.drawing), array(layout.step)] = array(rows)
+    return steps
 
 
 def test_golden_files_are_there():
     assert len(FILES) == 8
 
 
-def test_golden_inputs(golden):
-    model = model_of(golden)
+def test_golden_inputs(golden, device):
+    model = model_of(golden).to(device)
     batch, order = batch_of(model, golden, padded=True)
     stroke5 = golden["stroke5"][order]
-    np.testing.assert_array_equal(batch.lengths, golden["lengths"][order])
+    np.testing.assert_array_equal(array(batch.lengths), golden["lengths"][order])
     np.testing.assert_allclose(unpacked(batch.inputs, batch.steps, (5, 48)), stroke5[:, :-1], rtol=1e-6)
     np.testing.assert_allclose(unpacked(batch.targets, batch.steps, (5, 48)), stroke5[:, 1:], rtol=1e-6)
     drawing = Drawing(golden["stroke3/2"])
@@ -60,8 +77,8 @@ def test_golden_inputs(golden):
 
 
 @pytest.mark.parametrize("golden", [f for f in FILES if "vae" in f.stem], ids=lambda path: path.stem, indirect=True)
-def test_golden_encoder(golden):
-    model = model_of(golden)
+def test_golden_encoder(golden, device):
+    model = model_of(golden).to(device)
     batch, order = batch_of(model, golden, padded=False)
     mu, sigma_hat = model.encoder(batch)
     close(mu.detach(), golden["mu"][order], RELATIVE)
@@ -72,15 +89,15 @@ def test_golden_encoder(golden):
     theirs = renamed(golden | zero_gradients(golden, "grad_kl"), "grad_kl", model.config)
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
-            assert not theirs[name].any()
+            assert not array(theirs[name]).any()
         else:
             close(parameter.grad, theirs[name], RELATIVE_GRADIENT)
 
 
-def test_golden_decoder(golden):
-    model = model_of(golden)
+def test_golden_decoder(golden, device):
+    model = model_of(golden).to(device)
     batch, order = batch_of(model, golden, padded=True)
-    z = torch.from_numpy(golden["z"][order].copy()) if model.config.conditional else None
+    z = torch.from_numpy(golden["z"][order].copy()).to(device) if model.config.conditional else None
     initial = model.initial_state(z, 5)
     close(model.decoder.join_state(initial).detach(), golden["init"][order], RELATIVE)
     y, final = model.decoder_outputs(batch, z)
@@ -98,10 +115,10 @@ def test_golden_decoder(golden):
         close(unpacked(ours, batch.steps, (5, 48)), golden[theirs][order], RELATIVE)
 
 
-def test_golden_losses_and_gradients(golden):
-    model = model_of(golden)
+def test_golden_losses_and_gradients(golden, device):
+    model = model_of(golden).to(device)
     batch, order = batch_of(model, golden, padded=True)
-    z = torch.from_numpy(golden["z"][order].copy()).requires_grad_() if model.config.conditional else None
+    z = torch.from_numpy(golden["z"][order].copy()).to(device).requires_grad_() if model.config.conditional else None
     terms = row_terms(model.decoder_outputs(batch, z)[0], batch.targets, density_floor=1e-6)
     train = sum(reconstruction_loss(terms, 5, 48, "padded"))
     close(train.item(), golden["L_R_train"], RELATIVE)
@@ -125,10 +142,10 @@ def backward_through_noise(model, golden, grad_z, theirs):
     mu, sigma_hat = model.encoder(batch)
     # what sigma_hat of each drawing, first column, takes from W_sigma is the drawing's h
     h = [torch.autograd.grad(s, model.W_sigma, retain_graph=True)[0][:, 0] for s in sigma_hat[:, 0]]
-    equations = torch.vstack([torch.stack(h, dim=1), torch.ones(1, 5)]).double()  # (2 encoder size + 1, 5)
+    equations = torch.vstack([torch.stack(h, dim=1).cpu(), torch.ones(1, 5)]).double()  # (2 encoder size + 1, 5)
     wanted = torch.from_numpy(np.vstack([theirs["W_sigma"], theirs["b_sigma"][None]])).double()
     grad_sigma_hat = torch.linalg.lstsq(equations, wanted).solution
-    torch.autograd.backward([mu, sigma_hat], [grad_z, grad_sigma_hat.float()])
+    torch.autograd.backward([mu, sigma_hat], [grad_z, grad_sigma_hat.float().to(model.device)])
 
 
 def zero_gradients(golden, kind):

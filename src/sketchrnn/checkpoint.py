@@ -45,6 +45,12 @@ def resolve_device(device: str) -> torch.device:
         raise ValueError(f"there is no device {device!r}; devices are auto, cpu and cuda") from None
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("this machine has no CUDA GPU that PyTorch can use; use --device cpu")
+    if found.type == "cuda" and found.index is not None:
+        if found.index >= torch.cuda.device_count():
+            raise ValueError(
+                f"there is no {device}: this machine has {torch.cuda.device_count()} GPUs, cuda:0 the first"
+            )
+        torch.cuda.set_device(found)  # where Triton's kernels and CUDA graphs run
     return found
 
 

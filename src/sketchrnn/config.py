@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
 
 CellName = Literal["lstm", "layer_norm", "hyper"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 PresetName = Literal["reference", "paper", "small-data", "fast"]
 
 FORGET_BIAS = 1.0  # added to the forget gate at run time, never stored
@@ -156,6 +157,8 @@ class TrainConfig:
     """Validate on at most so many drawings."""
     patience: int = 0
     """Stop after so many validations without a better one; 0 never stops early."""
+    precision: Precision = "float32"
+    """Factors of matrix products on a GPU: as they are, rounded to tf32, or to bfloat16; all else stays float32."""
     max_bad_steps: int = 5
     """Non-finite steps in a row before the run goes back to its last good checkpoint with half the learning rate."""
 
@@ -181,6 +184,8 @@ class TrainConfig:
         for name in ("augment_scale", "augment_drop"):
             value = getattr(self, name)
             _check(0 <= value < 1, f"{name} is {value:g}; it must be at least 0 and below 1")
+        precisions = ("float32", "tf32", "bfloat16")
+        _check(self.precision in precisions, f"precision is {self.precision!r}, not one of {', '.join(precisions)}")
         _check(0 <= self.seed < 2**63, f"seed is {self.seed}; it must be 0 to 2^63 - 1")
 
 

@@ -11,9 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,16 @@ from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch, Batches
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
-from sketchrnn.kernels import compiled, native
+from sketchrnn.kernels import gpu, native
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
-from sketchrnn.model.network import SketchRNN
+from sketchrnn.model.network import PackedBatch, SketchRNN
+from sketchrnn.recorded import RecordedSteps
 from sketchrnn.run_folder import RunFolder, spread
 
 LOG_EVERY = 10  # steps between two lines of metrics.jsonl; each is the mean over them
 MAX_ROLLBACKS = 10
+GPU_EVALUATES = 500  # drawings together: a GPU takes as long for few
 
 
 @dataclass
@@ -95,7 +97,7 @@ def train(
     folder = RunFolder(out)
     run = _Run(data, folder, model, config, resume, init, device)
     if progress:
-        print(compiled.describe(run.device), file=sys.stderr)
+        print(gpu.describe(run.device), file=sys.stderr)
     with (
         _stop_on_signal() as stop,
         _bar(run, progress) as bar,
@@ -123,6 +125,13 @@ def loss_of(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of a batch as it is trained, and what it is made of (tensors without gradient)."""
     packed = model.pack(batch.strokes, batch.lengths, padded=config.pen_padding)
+    return packed_loss(model, packed, config, kl_weight(config, step), generator)
+
+
+def packed_loss(
+    model: SketchRNN, packed: PackedBatch, config: TrainConfig, weight: float | Tensor, generator: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """`loss_of` a batch that is packed; `weight` is that of the KL term."""
     n = packed.num_drawings
     z, L_KL = None, torch.zeros((), device=model.device)
     if model.config.conditional:
@@ -132,12 +141,14 @@ def loss_of(
         L_KL = kl_loss(mu, sigma_hat).mean()
     y, _ = model.decoder_outputs(packed, z, config.dropout_keep, generator)
     terms = row_terms(y, packed.targets, config.density_floor)
+    if (goes_on := packed.steps.goes_on()) is not None:  # what follows the end counts for nothing
+        terms = replace(terms, pen=terms.pen * goes_on)
     L_s, L_p = reconstruction_loss(terms, n, model.data.max_length, "padded" if config.pen_padding else "ended")
     L_R = L_s + L_p
-    loss = L_R + kl_weight(config, step) * L_KL.clamp(min=config.kl_min) if z is not None else L_R
+    loss = L_R + weight * L_KL.clamp(min=config.kl_min) if z is not None else L_R
     # of the points and the end alone, as evaluate has it
-    counts = torch.from_numpy(batch.lengths).to(model.device)[packed.steps.drawing]
-    nats = -(terms.offset + terms.pen * (packed.steps.step <= counts)).detach().sum() / int(batch.lengths.sum())
+    counts = packed.lengths[packed.steps.drawing]
+    nats = -(terms.offset + terms.pen * (packed.steps.step <= counts)).detach().sum() / packed.lengths.sum()
     return loss, {"loss": loss.detach(), "L_R": L_R.detach(), "L_KL": L_KL.detach(), "nats_per_point": nats}
 
 
@@ -151,8 +162,9 @@ def train_step(
 ) -> dict[str, Tensor] | None:
     """One step of the optimiser; None where the loss or a gradient is not finite, and nothing was changed."""
     optimizer.zero_grad()
-    loss, parts = loss_of(model, batch, config, step, generator)
-    loss.backward()
+    with gpu.products(config.precision) if model.device.type == "cuda" else nullcontext():
+        loss, parts = loss_of(model, batch, config, step, generator)
+        loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norms = torch.stack(torch._foreach_norm(gradients))
     if not torch.isfinite(loss + norms.sum()):
@@ -188,6 +200,11 @@ class _Run:
         self.data, self.folder, self.config = data, folder, config
         self.events: Any = None
         self.device = checkpoint.resolve_device(device)
+        if config.precision != "float32" and (reason := _no_gpu(self.device)):
+            raise ValueError(
+                f"--train.precision {config.precision} is for NVIDIA GPUs with Triton, and here {reason}: "
+                "leave it at float32"
+            )
         self.progress = Progress(drawings=len(data.train))
         self.model = _new_model(data, model_config, config, None if goes_on else init).to(self.device)
         self.optimizer = Adam(self.model.parameters(), config.learning_rate, config.adam_epsilon)
@@ -213,15 +230,22 @@ class _Run:
             augment_drop=config.augment_drop,
             max_length=self.model.data.max_length,
         )
+        self.recorded = self.new_recorded()
         folder.start(self.model.config, config)
         folder.forget_after(self.progress.step)
         if not goes_on:
             self.save()
 
+    def new_recorded(self) -> RecordedSteps | None:
+        """Steps for a GPU with fast kernels; None where each step is done here."""
+        if _no_gpu(self.device):
+            return None
+        return RecordedSteps(self.model, self.optimizer, packed_loss, self.config, batch_size=self.batches.batch_size)
+
     def loop(self, stop: threading.Event, bar: _Bar | _Silent) -> None:
         """Steps until the end, until the signal to stop, or until the patience is over."""
         config = self.config
-        parts: list[dict[str, Tensor]] = []  # of the steps since the last log; tensors, so that no step waits for them
+        parts: list[Mapping[str, Tensor]] = []  # since the last log; tensors, so that no step waits for them
         drawings, since = 0, time.perf_counter()
         while self.progress.step < config.steps and not stop.is_set() and not self.out_of_patience():
             progress = self.progress
@@ -234,6 +258,11 @@ class _Run:
                 parts.append(done)
                 drawings += len(batch.lengths)
             due = progress.step % config.eval_every == 0 or progress.step == config.steps
+            if self.recorded is not None and (due or progress.step % LOG_EVERY == 0):
+                parts = self.settle(parts)
+                if self.progress is not progress:
+                    parts, drawings = [], 0
+                    continue
             validate = due and not progress.bad_in_a_row  # weights that may be broken are no checkpoint
             if progress.step % LOG_EVERY == 0 or validate:
                 seconds = time.perf_counter() - since
@@ -248,22 +277,48 @@ class _Run:
                     self.validate()
                 parts, drawings, since = [], 0, time.perf_counter()
             bar.at(progress.step)
+        if self.recorded is not None:
+            self.settle(parts)
         if stop.is_set() and not self.progress.bad_in_a_row:  # else what comes since the last checkpoint is done again
             self.save()
 
-    def step(self, batch: Batch) -> dict[str, Tensor] | None:
-        """One step of the optimiser; None where the loss or a gradient is not finite, and nothing was changed."""
+    def step(self, batch: Batch) -> Mapping[str, Tensor] | None:
+        """One step of the optimiser; None where the loss or a gradient is not finite, and nothing was changed.
+
+        That of a recorded step shows later, in `settle`.
+        """
         config, progress = self.config, self.progress
-        generator = torch.Generator(self.device)
-        generator.manual_seed(_step_seed(config.seed, progress.rollbacks, progress.step))
+        seed = _step_seed(config.seed, progress.rollbacks, progress.step)
         self.optimizer.rate = self.rate()
+        if self.recorded is not None:
+            figures = self.recorded.step(batch, kl_weight(config, progress.step), self.optimizer.rate, seed)
+            progress.step += 1
+            return figures
+        generator = torch.Generator(self.device)
+        generator.manual_seed(seed)
         parts = train_step(self.model, self.optimizer, batch, config, progress.step, generator)
+        progress.step += 1
         if parts is None:
             self.skip()
             return None
         progress.bad_in_a_row = 0
-        progress.step += 1
         return parts
+
+    def settle(self, figures: list[Mapping[str, Tensor]]) -> list[Mapping[str, Tensor]]:
+        """Of recorded steps those that were finite. This alone waits for the device."""
+        finite = torch.stack([row["finite"] for row in figures]).tolist() if figures else []
+        progress = self.progress
+        for was in finite:
+            progress.bad_in_a_row = 0 if was else progress.bad_in_a_row
+            if not was:
+                self.skip()
+            if self.progress is not progress:
+                break
+        return [
+            {name: value for name, value in row.items() if name != "finite"}
+            for row, was in zip(figures, finite, strict=True)
+            if was
+        ]
 
     def rate(self) -> float:
         """The learning rate of the next step."""
@@ -272,7 +327,6 @@ class _Run:
     def skip(self) -> None:
         """Leaves a step out that was not finite; after several in a row, back to the last state with half the rate."""
         progress = self.progress
-        progress.step += 1
         progress.skipped += 1
         progress.bad_in_a_row += 1
         if progress.bad_in_a_row < self.config.max_bad_steps:
@@ -283,6 +337,7 @@ class _Run:
                 f"try a smaller --train.learning-rate than {self.rate():g}"
             )
         self.progress = self.load_last()
+        self.recorded = self.new_recorded()  # the optimiser's state has another place now
         self.progress.skipped, self.progress.rollbacks = progress.skipped, progress.rollbacks + 1
         self.folder.forget_after(self.progress.step)
         self.log("rollback", {"skipped": self.progress.skipped, "learning_rate": self.rate()})
@@ -303,7 +358,7 @@ class _Run:
             spread(self.data.valid, config.eval_drawings),
             padded=config.pen_padding,
             density_floor=config.density_floor,
-            batch_size=config.batch_size,
+            batch_size=max(config.batch_size, GPU_EVALUATES) if self.recorded is not None else config.batch_size,
         )
         # what is trained, with the KL term's weight of the end: the same measure at every step
         L_R = figures["L_R_padded" if config.pen_padding else "L_R_ended"]
@@ -368,6 +423,11 @@ def _new_model(
         }
     )
     return start
+
+
+def _no_gpu(device: torch.device) -> str:
+    """Why the fast kernels of a GPU do not train here; empty where they do."""
+    return "the device is the CPU" if device.type == "cpu" else gpu.why_not(device.type)
 
 
 def _step_seed(seed: int, rollbacks: int, step: int) -> int:
@@ -454,10 +514,11 @@ def _event_writer(out: Path, wanted: bool) -> Iterator[Any]:
 
 @contextmanager
 def _told_not_raised() -> Iterator[None]:
-    """For pictures and the report: a model that draws nonsense early on shall not end the run."""
+    """For pictures and the report: a model that draws nonsense early on shall not end the run, nor a machine without
+    what pictures need."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"no picture: {error}", file=sys.stderr)
 
 

@@ -35,7 +35,7 @@ def bench(
     """
     from sketchrnn.bench import bench as measure
     from sketchrnn.checkpoint import resolve_device
-    from sketchrnn.kernels.compiled import describe
+    from sketchrnn.kernels.gpu import describe
 
     where = resolve_device(device)
     with busy("measuring"):
@@ -44,9 +44,12 @@ def bench(
         print(json.dumps(measured))
         return
     heads = {
-        "what": "", "cell": "cell", "backend": "backend", "batch": "batch", "drawings_per_s": "per s",
-        "seconds": "seconds", "gflops": "GFLOP/s", "fraction_of_peak": "of peak", "mib": "MiB",
+        "what": "", "cell": "cell", "size": "units", "backend": "backend",
+        "precision": "precision", "batch": "batch", "drawings_per_s": "per s",
+        "seconds": "seconds", "gflops": "GFLOP/s", "fraction_of_peak": "of peak", "times_cudnn": "x cuDNN",
+        "mib": "MiB",
     }  # fmt: skip
+    heads = {name: head for name, head in heads.items() if any(name in row for row in measured)}
     lines = [[_text(row.get(name)) for name in heads] for row in measured]
     rows(describe(where), list(heads.values()), lines)
 

@@ -44,11 +44,11 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
         return Kernels(None, f"the C kernels know float32 and float64, not {dtype}")
     if platform.system() == "Windows":
         return Kernels(None, "the C kernels are not built on Windows")
-    compiler = _compiler()
-    if compiler is None:
+    command = compiler()
+    if command is None:
         return Kernels(None, "no C compiler was found (cc, gcc or clang; CC names another)")
     try:
-        library, version = _built(compiler, f"-DREAL_BITS={torch.finfo(dtype).bits}")
+        library, version = _built(command, f"-DREAL_BITS={torch.finfo(dtype).bits}")
         for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop"):
             getattr(library, name).restype = None
         for name in ("scratch_numbers", "gradient_numbers", "sampler_numbers"):
@@ -57,7 +57,7 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
     except (OSError, subprocess.SubprocessError, AttributeError) as error:
         said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
         last = (said or str(error)).strip().splitlines()[-1:]
-        return Kernels(None, f"{shlex.join(compiler)} could not compile the C kernels: {' '.join(last)}")
+        return Kernels(None, f"{shlex.join(command)} could not compile the C kernels: {' '.join(last)}")
 
 
 def runs_on(tensor: Tensor) -> bool:
@@ -72,7 +72,7 @@ def runs_on(tensor: Tensor) -> bool:
 def describe(device: torch.device) -> str:
     """What computes the sequences of a model on `device`, and why: one line for the log."""
     if device.type != "cpu":
-        return f"plain torch on {torch.cuda.get_device_name(device) if device.type == 'cuda' else device}"
+        return f"plain torch on {device}"
     if reason := _why_not(torch.float32):
         return f"plain torch: {reason}"
     threads = torch.get_num_threads()
@@ -122,18 +122,27 @@ def address(tensor: Tensor, like: Tensor) -> int:
     return tensor.data_ptr()
 
 
+def asked_backend() -> str:
+    """What SKETCHRNN_BACKEND asks for: `native` (C), `triton`, `plain`, or nothing.
+
+    Raises:
+        ValueError: it names a backend that does not exist.
+    """
+    asked = os.environ.get("SKETCHRNN_BACKEND", "")
+    if asked not in ("", "native", "triton", "plain"):
+        raise ValueError(f"SKETCHRNN_BACKEND is {asked!r}; it must be native, triton or plain")
+    return asked
+
+
 def _why_not(dtype: torch.dtype) -> str:
     """Why the kernels do not run; empty where they do."""
-    asked = os.environ.get("SKETCHRNN_BACKEND", "")
-    if asked == "plain":
-        return "SKETCHRNN_BACKEND is plain"
-    if asked not in ("", "native"):
-        raise ValueError(f"SKETCHRNN_BACKEND is {asked!r}; it must be native or plain")
+    if (asked := asked_backend()) in ("plain", "triton"):
+        return f"SKETCHRNN_BACKEND is {asked}"
     compiled = kernels(dtype)
     return "" if compiled.library is not None else compiled.reason
 
 
-def _compiler() -> list[str] | None:
+def compiler() -> list[str] | None:
     """The command of a C compiler."""
     for name in (os.environ.get("CC", ""), "cc", "gcc", "clang"):
         with suppress(ValueError):  # a quote in CC that is not closed
@@ -143,22 +152,22 @@ def _compiler() -> list[str] | None:
     return None
 
 
-def _built(compiler: list[str], bits: str) -> tuple[ctypes.CDLL, str]:
+def _built(command: list[str], bits: str) -> tuple[ctypes.CDLL, str]:
     """The library, from the cache or compiled anew, and the name of the compiler."""
-    version = (_output([*compiler, "--version"]).splitlines() or [shlex.join(compiler)])[0]
+    version = (_output([*command, "--version"]).splitlines() or [shlex.join(command)])[0]
     source = SOURCE.read_text("utf-8")
-    key = _digest("\n".join([shlex.join(compiler), version, bits, *FLAGS, _processor(), source]).encode())
+    key = _digest("\n".join([shlex.join(command), version, bits, *FLAGS, _processor(), source]).encode())
     folder = _cache_folder()
     for kept in folder.glob(f"native-{key}-*.so") if folder else ():
         if kept.stem.endswith(_digest(kept.read_bytes())):  # else it is cut off, and loading it would end the process
             return ctypes.CDLL(str(kept)), version
     with tempfile.TemporaryDirectory(dir=folder) as room:
         fresh = Path(room) / "native.so"
-        command = [*compiler, *FLAGS, bits, "-o", str(fresh), str(SOURCE), "-lm"]
+        compiling = [*command, *FLAGS, bits, "-o", str(fresh), str(SOURCE), "-lm"]
         try:
-            _output([*command, "-fopenmp"])
+            _output([*compiling, "-fopenmp"])
         except subprocess.CalledProcessError:  # clang without its OpenMP library: one thread
-            _output(command)
+            _output(compiling)
         library = ctypes.CDLL(str(fresh))
         if folder:
             os.replace(fresh, folder / f"native-{key}-{_digest(fresh.read_bytes())}.so")

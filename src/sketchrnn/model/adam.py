@@ -5,7 +5,7 @@ Not `torch.optim.Adam`, which computes the same: making one brings in torch's co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -27,10 +27,22 @@ class Adam:
         for parameter in self.parameters:
             parameter.grad = None
 
-    @torch.no_grad()
     def step(self) -> None:
         """Moves all weights that have a gradient."""
-        gradients = {p: p.grad for p in self.parameters if p.grad is not None}
+        self.move([p.grad for p in self.parameters], self.rate)
+
+    @torch.no_grad()
+    def move(
+        self, of_parameters: Sequence[Tensor | None], rate: float | Tensor, left_out: Tensor | None = None
+    ) -> None:
+        """Moves the weights that have a gradient.
+
+        Args:
+            of_parameters: the gradient of each parameter.
+            rate: the learning rate, for this step; a tensor where the device shall read it.
+            left_out: () 1 where nothing shall change, else 0: decided on the device, and no one waits for it.
+        """
+        gradients = {p: g for p, g in zip(self.parameters, of_parameters, strict=True) if g is not None}
         moving = list(gradients)
         for parameter in moving:
             if parameter not in self.state:
@@ -42,6 +54,8 @@ class Adam:
         mean, square, count = ([self.state[p][name] for p in moving] for name in ("exp_avg", "exp_avg_sq", "step"))
         torch._foreach_add_(count, 1)
         torch._fused_adam_(
-            moving, list(gradients.values()), mean, square, [], count, lr=self.rate, beta1=BETA_1, beta2=BETA_2,
-            weight_decay=0.0, eps=self.epsilon, amsgrad=False, maximize=False,
+            moving, list(gradients.values()), mean, square, [], count, lr=rate, beta1=BETA_1, beta2=BETA_2,
+            weight_decay=0.0, eps=self.epsilon, amsgrad=False, maximize=False, found_inf=left_out,
         )  # fmt: skip
+        if left_out is not None:
+            torch._foreach_sub_(count, [left_out] * len(count))

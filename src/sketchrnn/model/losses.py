@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sketchrnn.config import TrainConfig
-from sketchrnn.kernels import compiled, native
+from sketchrnn.kernels import compiled, gpu, native
 from sketchrnn.model.mixture import log_density, split_output
 
 PenTerm = Literal["padded", "ended", "points"]
@@ -46,10 +46,13 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
     is_point = 1 - targets[:, 4]
     if compiled.runs_on(y):
         return RowTerms(*native.row_terms(y, targets, density_floor), is_point)
+    if gpu.runs_on(y):
+        log_floor = math.log(density_floor) if density_floor > 0 else None
+        return RowTerms(*gpu.row_terms(y, targets, log_floor), is_point)
     mixture = split_output(y)
     offset = log_density(mixture, targets[:, 0], targets[:, 1])
     if density_floor > 0:
-        offset = torch.logaddexp(offset, offset.new_tensor(math.log(density_floor)))
+        offset = torch.logaddexp(offset, offset.new_full((), math.log(density_floor)))
     # `where`, not a product: a row of padding may have any density at (0, 0), infinite too
     offset = torch.where(is_point > 0, offset, 0.0)
     return RowTerms(offset, (targets[:, 2:] * mixture.log_q).sum(dim=1), is_point)

@@ -18,7 +18,7 @@ from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
 from sketchrnn.kernels import compiled
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
-from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run
+from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, steady_layout
 
 ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
 
@@ -27,8 +27,8 @@ ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
 class PackedBatch:
     """Drawings in order of falling length, packed for the encoder and for the decoder; see `model.sequence`."""
 
-    lengths: NDArray[np.int64]
-    """(B,) N_s of each drawing."""
+    lengths: Tensor
+    """(B,) int64 N_s of each drawing."""
     points: Layout
     """The steps of the encoder: N_s of each drawing."""
     forward: Tensor
@@ -46,6 +46,17 @@ class PackedBatch:
     def num_drawings(self) -> int:
         return len(self.lengths)
 
+    def to(self, device: torch.device | str) -> PackedBatch:
+        return PackedBatch(
+            self.lengths.to(device),
+            self.points.to(device),
+            self.forward.to(device),
+            self.backward.to(device),
+            self.steps.to(device),
+            self.inputs.to(device),
+            self.targets.to(device),
+        )
+
 
 def pack(
     strokes: NDArray[np.float32],
@@ -56,7 +67,7 @@ def pack(
     padded: bool = False,
     device: torch.device | str = "cpu",
 ) -> PackedBatch:
-    """Lays drawings out for the network.
+    """Lays drawings out for the network, on the CPU.
 
     Args:
         strokes: (sum N_s, 3) stroke-3 rows of all drawings one after another, normalised.
@@ -80,24 +91,54 @@ def pack(
     rows[end] = torch.tensor(END_TOKEN)
     rows[start] = torch.tensor(tuple(start_token))
 
-    first = torch.from_numpy(np.cumsum(lengths) - lengths)
-    count = torch.from_numpy(lengths)
     points = packed_layout(lengths)
-    forward = first[points.drawing] + points.step
-    backward = first[points.drawing] + count[points.drawing] - 1 - points.step
     steps = packed_layout(np.full_like(lengths, max_length) if padded else lengths + (lengths < max_length))
-    target = torch.where(steps.step < count[steps.drawing], first[steps.drawing] + steps.step, end)
-    before = torch.where(steps.step - 1 < count[steps.drawing], first[steps.drawing] + steps.step - 1, end)
+    return _laid_out(rows, torch.from_numpy(lengths), points, steps).to(device)
+
+
+def pack_steadily(
+    strokes: Tensor, lengths: Tensor, longest: int, max_length: int, *, start_token: Tensor, padded: bool = False
+) -> PackedBatch:
+    """What `pack` does, on the device and with shapes that depend on no number there; see `sequence.steady_layout`.
+
+    Args:
+        strokes: (rows, 3) as in `pack`; any may follow those of the drawings.
+        lengths: (B,) int64, falling.
+        longest: a length that no drawing exceeds.
+        max_length: N_max.
+        start_token: S_0 (5,).
+        padded: let the decoder run to N_max for every drawing.
+    """
+    count, lift = len(lengths), strokes[:, 2]
+    rows = strokes.new_zeros(len(strokes) + 2, 5)
+    rows[:-2, :2] = strokes[:, :2]
+    rows[:-2, 2] = 1 - lift
+    rows[:-2, 3] = lift
+    rows[-2, END_TOKEN.index(1)].fill_(1)
+    rows[-1] = start_token
+    points = steady_layout(lengths, longest)
+    if padded:
+        whole = steady_layout(lengths, max_length)
+        steps = Layout(whole.batch_sizes, whole.drawing, whole.step)
+    else:
+        steps = steady_layout(lengths + (lengths < max_length), min(longest + 1, max_length))
+    assert points.num_rows == count * longest
+    return _laid_out(rows, lengths, points, steps)
+
+
+def _laid_out(rows: Tensor, lengths: Tensor, points: Layout, steps: Layout) -> PackedBatch:
+    """The rows of stroke-5 at their places; the last two of them are the end and the start token."""
+    end, start = len(rows) - 2, len(rows) - 1
+    first = lengths.cumsum(0) - lengths
+    place, count = first[points.drawing], lengths[points.drawing]
+    is_there = points.step < count
+    forward = torch.where(is_there, place + points.step, end)
+    backward = torch.where(is_there, place + count - 1 - points.step, end)
+    place, count = first[steps.drawing], lengths[steps.drawing]
+    target = torch.where(steps.step < count, place + steps.step, end)
+    before = torch.where(steps.step - 1 < count, place + steps.step - 1, end)
     before = torch.where(steps.step == 0, start, before)
-    return PackedBatch(
-        lengths,
-        points.to(device),
-        rows[forward].to(device),
-        rows[backward].to(device),
-        steps.to(device),
-        rows[before].to(device),
-        rows[target].to(device),
-    )
+    return PackedBatch(lengths, points, rows[forward], rows[backward], steps, rows[before], rows[target])
 
 
 class SketchRNN(nn.Module):

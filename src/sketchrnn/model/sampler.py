@@ -22,6 +22,8 @@ from sketchrnn.model.network import SketchRNN
 from sketchrnn.model.sequence import NUM_INPUTS, native_weights
 
 SLOTS = 32  # rows of a product: enough to be fast, few enough that one drawing does not wait long
+GPU_SLOTS = 256  # the same for a GPU, which takes as long for one row
+LOOK = 16  # steps between two looks at whether all have ended; a look makes a GPU wait
 PEN_LIFTS, PEN_END = 1, 2
 
 
@@ -116,15 +118,17 @@ class Sampler:
 class _Slots:
     """What `native.Sampler` does, in plain torch.
 
-    There are always `SLOTS` rows in work, some of them idle. A matrix product of one shape rounds each row alike
+    There are always as many rows in work, some of them idle. A matrix product of one shape rounds each row alike
     wherever it stands, one of another shape may not.
     """
 
     def __init__(self, model: SketchRNN) -> None:
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(SLOTS, *shape, dtype=dtype, device=model.device)
+        slots = GPU_SLOTS if model.device.type == "cuda" else SLOTS
 
-        self._model = model
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(slots, *shape, dtype=dtype, device=model.device)
+
+        self._model, self._slots = model, slots
         self._weights = model.decoder.input_weights()[:NUM_INPUTS]
         self._start_token = torch.tensor(model.data.start_token, dtype=torch.float32, device=model.device)
         self._state = tuple(zeros(size) for size in model.decoder.state_sizes)
@@ -134,11 +138,11 @@ class _Slots:
         self._given, self._longest, self._length = (zeros(dtype=torch.int64) for _ in range(3))
         self._points, self._uniform, self._normal, self._rows = (zeros(1, width) for width in (5, 2, 2, 3))
         self._out: dict[int, Tensor] = {}
-        self._progress: tuple[list[int], list[bool]] = [0] * SLOTS, [False] * SLOTS
+        self._progress: tuple[list[int], list[bool]] = [0] * slots, [False] * slots
 
     @property
     def free(self) -> int:
-        return SLOTS - len(self._out)
+        return self._slots - len(self._out)
 
     def enter(
         self,
@@ -150,7 +154,7 @@ class _Slots:
         normal: Sequence[Tensor],
         rows: Sequence[Tensor],
     ) -> list[int]:
-        free = [slot for slot in range(SLOTS) if slot not in self._out]
+        free = [slot for slot in range(self._slots) if slot not in self._out]
         slots = free[: len(rows)]
         for buffer, part in zip(self._state, state, strict=True):
             buffer[slots] = part
@@ -176,9 +180,11 @@ class _Slots:
 
     def step(self, steps: int) -> None:
         before = self._length.tolist()
-        model, slots, t = self._model, torch.arange(SLOTS, device=self._token.device), self._length
+        model, slots, t = self._model, torch.arange(self._slots, device=self._token.device), self._length
         spare = self._rows.shape[1] - 1
-        for _ in range(steps):
+        for step in range(steps):
+            if step % LOOK == 0 and not self._live.any():
+                break
             inputs = self._token @ self._weights
             if self._of_z is not None:
                 inputs = inputs + self._of_z
@@ -212,7 +218,7 @@ class _Slots:
 
 
 def _at_least(buffer: Tensor, rows: int) -> Tensor:
-    """The buffer (SLOTS, k, width), k being at least `rows`."""
+    """The buffer (slots, k, width), k being at least `rows`."""
     if buffer.shape[1] >= rows:
         return buffer
     wider = buffer.new_zeros(len(buffer), rows, buffer.shape[2])

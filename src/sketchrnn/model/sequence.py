@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchrnn.kernels import compiled, native
+from sketchrnn.kernels import compiled, gpu, native
 from sketchrnn.model.cells import Cell, LayerNormLSTMCell, LSTMCell, State
 
 NUM_INPUTS = 5  # stroke-5; the rest of a cell's inputs is z
@@ -30,6 +30,8 @@ class Layout:
     """(P,) int64: the drawing each row belongs to."""
     step: Tensor
     """(P,) int64: the step of that drawing."""
+    running: Tensor | None = None
+    """(T,) int32: how many rows of a step are of drawings that go on; those after them hold what was. None: all are."""
 
     @property
     def num_rows(self) -> int:
@@ -37,7 +39,12 @@ class Layout:
         return len(self.step)
 
     def to(self, device: torch.device | str) -> Layout:
-        return Layout(self.batch_sizes, self.drawing.to(device), self.step.to(device))
+        running = None if self.running is None else self.running.to(device)
+        return Layout(self.batch_sizes, self.drawing.to(device), self.step.to(device), running)
+
+    def goes_on(self) -> Tensor | None:
+        """(P,) bool, where the drawing of a row has not ended; None where none has."""
+        return None if self.running is None else self.drawing < self.running.index_select(0, self.step)
 
 
 def packed_layout(lengths: NDArray[np.int64]) -> Layout:
@@ -49,6 +56,18 @@ def packed_layout(lengths: NDArray[np.int64]) -> Layout:
     starts = np.cumsum(batch_sizes) - batch_sizes
     drawing = np.arange(len(step)) - np.repeat(starts, batch_sizes)
     return Layout(batch_sizes.tolist(), torch.from_numpy(drawing), torch.from_numpy(step))
+
+
+def steady_layout(lengths: Tensor, longest: int) -> Layout:
+    """A layout of one shape whatever the lengths `(B,)` are, none above `longest`: every step has all drawings.
+
+    For the GPU, where a step takes as long with fewer rows, and a CUDA graph can do one shape alone. Nothing of it
+    is known to the host, so that nothing waits for the device.
+    """
+    n, device = len(lengths), lengths.device
+    row = torch.arange(n * longest, device=device)
+    running = (lengths > torch.arange(longest, device=device).unsqueeze(1)).sum(dim=1, dtype=torch.int32)
+    return Layout([n] * longest, row % n, row // n, running)
 
 
 def run(
@@ -74,7 +93,10 @@ def run(
     Returns:
         The packed outputs h (P, size) and the state after each drawing's last step, members (B, units).
     """
-    if layout.num_rows and compiled.runs_on(x):
+    if layout.num_rows and gpu.runs_on(x):
+        weights, start = native_weights(cell, of_z, len(state[0]))
+        return gpu.run(weights, layout.batch_sizes, layout.running, x, start, state, dropout, keep)
+    if layout.num_rows and layout.running is None and compiled.runs_on(x):
         weights, start = native_weights(cell, of_z, len(state[0]))
         return native.run(weights, layout.batch_sizes, x, start, state, dropout, keep)
     inputs = x @ cell.input_weights()[: x.shape[1]]
@@ -98,11 +120,15 @@ def step_by_step(
     ended: list[State] = []
     rows = inputs.split(layout.batch_sizes)
     masks = dropout.split(layout.batch_sizes) if dropout is not None else [None] * len(rows)
-    for n, row, mask in zip(layout.batch_sizes, rows, masks, strict=True):
+    for t, (n, row, mask) in enumerate(zip(layout.batch_sizes, rows, masks, strict=True)):
         if n < len(state[0]):
             ended.append(tuple(part[n:] for part in state))
             state = tuple(part[:n] for part in state)
-        state = cell.step(row, state, mask)
+        after = cell.step(row, state, mask)
+        if layout.running is not None:
+            goes_on = (torch.arange(n, device=row.device) < layout.running[t]).unsqueeze(1)
+            after = tuple(torch.where(goes_on, new, old) for new, old in zip(after, state, strict=True))
+        state = after
         outputs.append(state[0])
     ended.append(state)
     final = tuple(torch.cat(parts) for parts in zip(*reversed(ended), strict=True))
