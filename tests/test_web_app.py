@@ -229,6 +229,13 @@ def test_files_are_written(client: httpx.Client) -> None:
     assert client.post("/api/v1/write?format=svg", json={"drawings": [{"lines": []}]}).status_code == 422
 
 
+def test_a_long_line_of_files_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_app, "MOST_IN_LINE", 0)
+    answer = client.post("/api/v1/read?name=a.svg", content=b"<svg/>")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
 XML = b'<?xml version="1.0"?>\n<!DOCTYPE svg [<!ENTITY a "%s">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
 
 

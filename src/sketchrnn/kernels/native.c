@@ -960,17 +960,18 @@ static void move_row(const Cell *cell, const Sampler *s, long from, long to)
 void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratch)
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding, M = s->mixtures, N = 3 + 6 * M, B = s->n;
-    real *token = s->token, *y = s->room, *next = y + N * B;
+    real *token = s->token, *next = s->room; /* the large ones first, where vectors do not straddle cache lines */
     Trace trace = {.h = s->h, .c = s->c, .hyper_h = s->hyper_h, .hyper_c = s->hyper_c};
     trace.gates = next, next += 4 * H * B;
-    trace.deviation = next, next += 4 * B;
     if (cell->kind == 2) {
-        trace.hyper_deviation = next, next += 4 * B;
         trace.hyper_gates = next, next += 4 * S * B;
-        trace.z = next, next += 12 * E * B;
         trace.xh = next, next += 4 * H * B;
-        trace.hh = next;
+        trace.hh = next, next += 4 * H * B;
+        trace.z = next, next += 12 * E * B;
+        trace.hyper_deviation = next, next += 4 * B;
     }
+    trace.deviation = next, next += 4 * B;
+    real *y = next;
     int draws = any_draws(s);
 #pragma omp parallel num_threads((int)threads)
     {

@@ -445,9 +445,8 @@ class Sampler:
         self._rows["token"][first : first + k] = self._token
         self._rows["who"][first : first + k] = torch.tensor(places)
         for i, place in enumerate(places):
-            tensors = tuple(map(_whole, (points[i], uniform[i], normal[i], rows[i])))
-            assert tensors[3] is rows[i] or tensors[3].data_ptr() == rows[i].data_ptr(), "the drawing has no gaps"
-            self._kept[place] = tensors
+            self._kept[place] = tensors = points[i], uniform[i], normal[i], rows[i]
+            assert all(tensor.is_contiguous() for tensor in tensors)
             addresses = (address(tensor, like) for tensor in tensors)
             given, longest = len(points[i]), len(rows[i])
             assert longest > given

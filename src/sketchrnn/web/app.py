@@ -39,7 +39,8 @@ NOT_BUILT = (
     "the API under <code>/api/v1</code> works without it.</p></html>"
 )
 READ_SECONDS = 15
-READERS = 2  # files that are read at the same time
+READERS = 2  # files that are read or written at the same time
+MOST_IN_LINE = 16
 MOST_DENSITY_POINTS = 1_000
 MOST_FILM_PIXELS = 1_000_000  # of a frame
 NDJSON = "application/x-ndjson"
@@ -82,7 +83,20 @@ class Server:
         self.data = data
         self.metrics = Metrics()
         self.maps: dict[str, asyncio.Task[bytes]] = {}
-        self.readers = asyncio.Semaphore(READERS)
+        self._turns = asyncio.Semaphore(READERS)
+        self._in_line = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A turn to read or write a file, for a few at the same time; Overloaded where the line is long."""
+        if self._in_line >= MOST_IN_LINE:
+            raise Overloaded
+        self._in_line += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._in_line -= 1
 
     def model(self, name: str | None) -> tuple[str, SketchRNN]:
         if name is None:
@@ -474,9 +488,7 @@ def _add_files(app: FastAPI, server: Server) -> None:
             data = server.model(model)[1].data
             fit = [str(data.size), str(data.max_length)]
         content = await request.body()
-        if server.readers.locked() and len(server.readers._waiters or ()) > 8:
-            raise Overloaded
-        async with server.readers:
+        async with server.turn():
             answer = await _read(name, content, fit)
         if "error" in answer:
             raise ValueError(answer["error"])
@@ -505,7 +517,7 @@ def _add_files(app: FastAPI, server: Server) -> None:
             raise ValueError("there is no point in these drawings")
         if format == "gif" and len(drawings) * form.cell**2 > MOST_FILM_PIXELS:
             raise ValueError(f"a film may have {MOST_FILM_PIXELS:,} pixels; send fewer drawings, or a smaller cell")
-        async with server.readers:
+        async with server.turn():
             content = await asyncio.to_thread(_written, drawings, format, form.columns, form.cell)
         kinds = {"svg": "image/svg+xml", "ndjson": NDJSON}
         return Response(content, media_type=kinds.get(format, f"image/{format}"))

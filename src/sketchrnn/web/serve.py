@@ -76,6 +76,7 @@ def serve(
         h11_max_incomplete_event_size=64 * 1024,
         limit_concurrency=1000,
         lifespan="on",
+        ws="none",
     )
     said(f"serving {', '.join(loaded)} at {address}{'#token=' + token if token else ''}")
     if open_page:
