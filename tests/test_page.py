@@ -330,7 +330,7 @@ def test_nine_endings_of_which_one_is_taken(visitor: Visitor) -> None:
     shapes = {tile.get_attribute("d") for tile in visitor.page.locator(".tiles-nine path.model").all()}
     assert len(shapes) >= 6  # the model may find that nothing is missing
     visitor.page.locator(".tiles-nine .tile", has=visitor.page.locator("path.model[d^=M]")).nth(2).click()
-    visitor.expect(".view-endings .notice", "Taken")
+    visitor.expect(".view-endings .notice", "Draw on")
     assert not visitor.sheet.get_attribute("aria-label").startswith("Your drawing: 3 strokes")
     visitor.click("Nine others")
     visitor.expect(".tiles-nine .tile:enabled", count=9)
