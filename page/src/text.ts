@@ -94,7 +94,8 @@ export const text = {
     empty: 'Begin a drawing, and nine endings grow here.',
     ready: 'Nine endings are ready.',
     whole: 'finds it finished',
-    taken: 'Taken. Draw on, or ask for nine others.',
+    taken: 'Taken.',
+    resting: 'Draw on, or ask for nine others.',
   },
   redraw: {
     group: 'Drawn again, by temperature',

@@ -75,6 +75,7 @@ export function drawView(studio: Studio): View {
   /** Nothing is there to go on from: a drawing of its own, in the middle of the sheet. */
   async function begin(): Promise<void> {
     const { backend, model, settings } = studio
+    const pressed = welcome.contains(document.activeElement) // its button goes: the next one takes over
     given = { lines: [] }
     let answer: Answer | null = null
     const drawings = await receive(null, async (signal) => {
@@ -87,6 +88,7 @@ export function drawView(studio: Studio): View {
     sheet.answer = answer
     under.show(drawings[0]!)
     update()
+    if (pressed) take.focus()
   }
 
   async function receive(answer: Answer | null, work: (signal: AbortSignal) => Promise<Drawing[]>) {

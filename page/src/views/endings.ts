@@ -131,7 +131,7 @@ export function endingsView(studio: Studio): View {
       sheet.onPenMove = sheet.onGrow = () => {}
       sheet.onChange = (cause) => {
         if (cause === 'pen' || sheet.strokes.length === 0) void ask()
-        else rest(text.endings.taken)
+        else rest(text.endings.resting)
       }
       void ask()
     },
