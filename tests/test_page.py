@@ -439,6 +439,9 @@ def test_under_the_pen(visitor: Visitor) -> None:
     visitor.expect(".under-at", re.compile(r"point 2 of \d+"))
     visitor.expect(".under .unseen", "Likeliest next point")
     visitor.until(lambda: visitor.coloured("--cloud") > 20)
+    visitor.go("Redraw")  # where it has no place
+    visitor.press("]")
+    visitor.until(lambda: visitor.coloured("--cloud") == 0)
 
 
 def test_under_the_pen_while_it_moves(visit: Callable[..., Visitor]) -> None:

@@ -126,8 +126,10 @@ async function sentence(response: Response, busy: boolean): Promise<string> {
   return busy ? text.failed.busy : text.failed.status(response.status)
 }
 
+/** With a capital, unless it begins with a name. */
 function asSentence(words: string): string {
-  return words[0]!.toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? '' : '.')
+  const plain = /^[a-z]+[ ,]/.test(words)
+  return (plain ? words[0]!.toUpperCase() + words.slice(1) : words) + (/[.!?]$/.test(words) ? '' : '.')
 }
 
 async function json<T>(response: Response): Promise<T> {

@@ -112,9 +112,9 @@ function transparent(colour: string, alpha: number): string {
   return colour.replace('rgb(', 'rgba(').replace(')', `, ${alpha.toFixed(3)})`)
 }
 
-/** The theme's colours, of the place where the canvas stands. */
-export function coloursAt(place: Element): Colours {
-  const style = getComputedStyle(place)
+/** The theme's colours. */
+export function themeColours(): Colours {
+  const style = getComputedStyle(document.documentElement)
   const of = (name: string) => style.getPropertyValue(name).trim()
   return { ink: of('--ink'), model: of('--model'), cloud: of('--cloud') }
 }

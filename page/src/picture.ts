@@ -44,7 +44,11 @@ export class Tile {
 
   private readonly remark = element('span', { className: 'tile-remark', hidden: true })
 
-  constructor(label: string, onclick: () => void, caption = '') {
+  constructor(
+    private readonly label: string,
+    onclick: () => void,
+    caption = '',
+  ) {
     this.element = element('button', { className: 'tile', type: 'button', ariaLabel: label, disabled: true, onclick })
     this.element.append(this.picture.svg, this.remark)
     if (caption) this.element.append(element('span', { className: 'tile-caption' }, caption))
@@ -59,6 +63,7 @@ export class Tile {
   /** Instead of a picture that would show nothing new. */
   note(sentence: string): void {
     this.remark.textContent = sentence
+    this.element.ariaLabel = sentence ? `${this.label} (${sentence})` : this.label
     this.remark.hidden = sentence === ''
   }
 

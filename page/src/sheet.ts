@@ -3,7 +3,7 @@
 import type { Answer } from './answer'
 import { element } from './dom'
 import { History } from './history'
-import { type Colours, coloursAt, paint } from './paint'
+import { type Colours, paint, themeColours } from './paint'
 import { type InkPoint, PRESSURE, type Stroke, countPoints, head } from './strokes'
 import { text } from './text'
 import { SHEET } from './units'
@@ -193,7 +193,7 @@ export class Sheet {
   }
 
   redraw(): void {
-    this.colours = coloursAt(this.element)
+    this.colours = themeColours()
     const ctx = this.cleared(this.ink)
     if (this.replayed === null) paint(ctx, asInk(this.strokes), this.colours)
     this.paintLive()

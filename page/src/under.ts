@@ -30,6 +30,7 @@ export class UnderThePen {
   private step = 0
   private following = true // the newest point; else the one that the person chose
   private asking = false
+  private active = false
   private drawing: Drawing = { lines: [] }
 
   constructor(private readonly studio: Studio) {
@@ -77,9 +78,17 @@ export class UnderThePen {
     void this.density(drawing, true).finally(() => (this.asking = false))
   }
 
+  /** The sheet is shown in Draw again; in other views it belongs to them. */
+  enter(): void {
+    this.active = true
+    this.update()
+  }
+
   stop(): void {
+    this.active = false
     this.latest.stop()
     this.forget()
+    this.update()
   }
 
   private async ask(): Promise<void> {
@@ -123,8 +132,8 @@ export class UnderThePen {
     this.body.hidden = !under
     const { sheet } = this.studio
     const shown = sheet.overlay !== null
-    sheet.overlay = under ? (ctx, { cloud }) => this.paint(ctx, cloud) : null
-    if (under && !shown) void this.ask()
+    sheet.overlay = under && this.active ? (ctx, { cloud }) => this.paint(ctx, cloud) : null
+    if (sheet.overlay && !shown) void this.ask()
     else this.goTo(this.step)
   }
 

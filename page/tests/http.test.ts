@@ -64,6 +64,11 @@ test('a sentence of the server is what the person reads', async () => {
   await expect(connect(base).decode('m', [[0]], options)).rejects.toThrow('The drawing has no points.')
 })
 
+test('a sentence that begins with a name keeps it as it is', async () => {
+  const base = await serve((_, response) => response.writeHead(422).end('{"detail": "cats.svg holds no drawing"}'))
+  await expect(connect(base).encode('m', [])).rejects.toThrow('cats.svg holds no drawing.')
+})
+
 test('a failure in the middle of a stream is one too', async () => {
   const base = await serve((_, response) => response.end('{"drawing":0,"points":[]}\n{"error":"it broke"}\n'))
   await expect(connect(base).complete('m', { lines: [] }, 1, options, () => {})).rejects.toThrow('it broke')

@@ -179,6 +179,7 @@ export function drawView(studio: Studio): View {
       update()
     }
     given = placed(sheet.strokes, model)
+    under.enter()
     under.show(given)
     tell(text.draw.waiting)
     update()
@@ -193,7 +194,6 @@ export function drawView(studio: Studio): View {
       under.stop()
       notice.clear()
       welcome.remove()
-      sheet.overlay = null
       sheet.answer = null
     },
     renew() {
