@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import arg
@@ -11,7 +11,9 @@ from tyro.conf import arg
 import sketchrnn
 from sketchrnn.cli.arguments import Flag, Model
 from sketchrnn.cli.screen import busy
-from sketchrnn.model.network import SketchRNN
+
+if TYPE_CHECKING:
+    from sketchrnn.model.network import SketchRNN
 
 
 def main(argv: Sequence[str]) -> None:
@@ -66,7 +68,7 @@ def export(
         print(f"  python -m http.server --bind 127.0.0.1 --directory {out}")
 
 
-def _write_site(network: SketchRNN, out: Path, data: Path | None, name: str) -> None:
+def _write_site(network: "SketchRNN", out: Path, data: Path | None, name: str) -> None:
     from sketchrnn.interop import site
 
     if data is None:
