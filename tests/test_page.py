@@ -222,7 +222,7 @@ class Visitor:
                 const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
                 let count = 0
                 for (let i = 0; i < data.length; i += 4)
-                    if (data[i + 3] > 250 && colour.every((c, k) => Math.abs(c - data[i + k]) < 3)) count++
+                    if (data[i + 3] > 100 && colour.every((c, k) => Math.abs(c - data[i + k]) < 8)) count++
                 return count
             }""",
             [canvas, variable],

@@ -63,7 +63,7 @@ export class Tile {
   /** Instead of a picture that would show nothing new. */
   note(sentence: string): void {
     this.remark.textContent = sentence
-    this.element.ariaLabel = sentence ? `${this.label} (${sentence})` : this.label
+    this.element.ariaLabel = sentence ? `${this.label}: ${sentence}` : this.label
     this.remark.hidden = sentence === ''
   }
 
