@@ -74,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
     def file(self) -> None:
         state = self.state
         state.requests.append(f"{self.command} {self.path}")
+        if (asked := re.fullmatch(r"/api/models/([^/]+/[^/]+)", self.path)) and asked[1] in state.repos:
+            return self.answer(200, {"id": asked[1], "private": asked[1] in state.private})
         found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
         if state.broken:
             return self.answer(400, {"error": "not today"})  # 500 would be asked again for half a minute
@@ -220,6 +222,11 @@ def test_a_model_is_kept_for_when_there_is_no_network(online: Hub, model: Sketch
 
     sketchrnn.push(model, "me/waves", private=True)
     assert online.private == {"me/waves"}
+    online.private.clear()
+    commits = len(online.commits)
+    with pytest.raises(PermissionError, match="exists and is public"):
+        sketchrnn.push(model, "me/waves", private=True)
+    assert len(online.commits) == commits
     sketchrnn.load("me/waves")
     constants.HF_HUB_OFFLINE = True  # the fixture sets it back
     assert sketchrnn.load("me/waves").data == model.data
@@ -452,7 +459,7 @@ def test_a_model_that_ships(model: SketchRNN, tmp_path: Path, monkeypatch: pytes
         sketchrnn.load("../models/cat")
 
 
-@pytest.mark.parametrize("name", ["runs/cat", "./me/cat", "me/cat/x", "cat", "~/cat", "me\\cat"])
+@pytest.mark.parametrize("name", ["runs/cat", "./me/cat", "me/cat/x", "kat", "~/cat", "me\\cat"])
 def test_names_that_are_not_asked_for(name: str, online: Hub, tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     with pytest.raises(FileNotFoundError, match="there is no model at"):

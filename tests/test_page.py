@@ -285,6 +285,7 @@ def test_take_another_and_draw_on(visitor: Visitor) -> None:
     visitor.click("Undo")
     visitor.strokes(3)
     visitor.click("Redo")
+    visitor.strokes(int(re.findall(r": (\d+) strokes\.", taken)[0]))
     assert visitor.sheet.get_attribute("aria-label") == taken
 
 

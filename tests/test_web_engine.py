@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import endless_model, small_model
 
 import sketchrnn
@@ -85,6 +86,27 @@ def test_a_plan_that_fails_is_its_own_failure_alone() -> None:
     mine.stop()
     assert str(answers[0]) == "not so"
     assert len(answers[1]) == 2
+
+
+def test_a_damaged_model_fails_alone() -> None:
+    damaged = small_model()
+    with torch.no_grad():
+        damaged.b_y.fill_(float("nan"))
+    mine, done, answers = Engine({"damaged": damaged, "sound": small_model()}), threading.Event(), {}
+
+    def keep(name: str, result: Any) -> None:
+        answers[name] = result
+        if len(answers) == 2:
+            done.set()
+
+    for name in ("damaged", "sound"):
+        mine.submit(job(name, 1, lambda result, name=name: keep(name, result), n=3))  # type: ignore[misc]
+    mine.start()
+    assert done.wait(60)
+    mine.stop()
+    assert isinstance(answers["damaged"], ValueError)
+    assert answers["sound"] == sketchrnn.sample(mine.models["sound"], 3, seed=1)
+    assert mine.num_jobs == mine.num_drawings == 0
 
 
 def test_an_engine_that_has_ended_takes_nothing() -> None:

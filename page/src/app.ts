@@ -355,7 +355,8 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     if (kept === linked && model !== kept.model) say(text.link.otherModel(kept.model))
   }
 
-  restore(linked ?? keptDesk())
+  restore(keptDesk())
+  restore(linked) // over it: undo brings back what was there
   applyTheme(settings.theme)
   watchSystem()
   document.dispatchEvent(new Event('settingschange'))

@@ -55,7 +55,7 @@ export interface Options {
   temperature: number // tau: 0 is the most likely, 1 as the model learned
   seed: number
   signal?: AbortSignal
-  z?: number[][] | undefined // `complete`: one for each ending, or one for all; without it, that of what is there
+  z?: number[][] | undefined // `complete`: one for each ending, or one for all; without it, one from N(0, I) for each
 }
 
 /** (dx, dy, pen): an offset from the point before, and 1 where the pen lifts after it. */

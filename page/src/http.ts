@@ -62,10 +62,19 @@ export function connect(base = 'api/v1/'): Backend {
     },
     async read(name, bytes) {
       const init = { method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: bytes }
-      const found = await request(`${base}read?name=${encodeURIComponent(name)}`, init)
+      const found = await request(`${base}read?name=${encodeURIComponent(plainName(name))}`, init)
       return (await json<{ drawings: Drawing[] }>(found)).drawings
     },
   }
+}
+
+/** The name as the server takes it: plain letters, and an ending that says the kind. */
+function plainName(name: string): string {
+  const stem = name
+    .replace(/\.\w+$/, '')
+    .replace(/[^\p{L}\p{N} .()-]/gu, '_')
+    .slice(-80)
+  return `_${stem}`.slice(/^[\p{L}\p{N}]/u.test(stem) ? 1 : 0) + (/\.svg$/i.test(name) ? '.svg' : '.ndjson')
 }
 
 // -- the token of a server that wants one: from the address's fragment or typed in, kept while the tab is open
@@ -199,7 +208,7 @@ export async function* textLines(body: ReadableStream<Uint8Array>): AsyncGenerat
     }
     if (rest.trim()) yield rest
   } finally {
-    void reader.cancel()
+    reader.cancel().catch(() => {}) // it has failed already where the person drew on
   }
 }
 

@@ -17,17 +17,14 @@ async function chooseBackend(): Promise<Backend> {
   return connect()
 }
 
-/** #token=... is kept and taken out of the address; #d=... is a drawing. */
+/** #token=... is kept, #d=... is a drawing; both are taken out of the address, lest a reload put the drawing over a newer. */
 function readAddress(): string | null {
   const fragment = new URLSearchParams(location.hash.slice(1))
   const token = fragment.get('token')
-  if (token) {
-    keepToken(token)
-    fragment.delete('token')
-    const rest = fragment.toString()
-    history.replaceState(null, '', location.pathname + location.search + (rest ? `#${rest}` : ''))
-  }
-  return fragment.get('d')
+  if (token) keepToken(token)
+  const packed = fragment.get('d')
+  if (token || packed) history.replaceState(null, '', location.pathname + location.search)
+  return packed
 }
 
 async function start(): Promise<void> {

@@ -166,16 +166,15 @@ class Work {
 
   private async complete(prefix: Drawing, n: number, given?: number[][]): Promise<Drawing[]> {
     const rows = this.normalised(prefix)
-    const z = this.info.conditional ? await this.intentions(rows, n, given) : []
+    const z = this.info.conditional ? this.intentions(n, given) : []
     const tasks = range(n).map((i) => this.task(z[i] ?? null, i))
     return this.draw(tasks, prefix, rows)
   }
 
-  /** z for each of n endings: what is given, else what the whole may become, drawn anew for each from N(mu, sigma). */
-  private async intentions(prefix: Row[], n: number, given?: number[][]): Promise<Float32Array[]> {
+  /** z for each of n endings: what is given, else what the whole may become, drawn anew for each from N(0, I). */
+  private intentions(n: number, given?: number[][]): Float32Array[] {
     if (given) return range(n).map((i) => row(given[given.length === 1 ? 0 : i])!)
-    const { mu, sigma } = await this.network.encode([prefix])
-    return range(n).map((i) => this.noise(i).map((value, k) => mu[0]![k]! + sigma[0]![k]! * value))
+    return range(n).map((i) => Float32Array.from(this.noise(i)))
   }
 
   private async draw(tasks: Task[], prefix: Drawing = { lines: [] }, given: Row[] = []): Promise<Drawing[]> {

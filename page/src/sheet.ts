@@ -49,6 +49,8 @@ export class Sheet {
     this.live.addEventListener('pointerup', (event) => this.up(event))
     this.live.addEventListener('pointercancel', (event) => this.cancel(event))
     this.live.addEventListener('contextmenu', (event) => event.preventDefault())
+    // on the document, for the canvas may be gone: a key has changed the view while the pen was down
+    document.addEventListener('lostpointercapture', (event) => this.cancel(event))
   }
 
   // -- what is on it

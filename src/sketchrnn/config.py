@@ -103,8 +103,9 @@ class DataInfo:
             f"labels are {self.labels!r}, not names",
         )
         _check(
-            len(self.start_token) == 5
-            and all(isinstance(x, int | float) and math.isfinite(x) for x in self.start_token),
+            isinstance(self.start_token, tuple)
+            and len(self.start_token) == 5
+            and all(isinstance(x, int | float) and abs(x) < 1e12 for x in self.start_token),
             f"the start token is {self.start_token!r}, not five numbers",
         )
 
@@ -276,7 +277,10 @@ def from_dict(config_type: type[Config], values: Mapping[str, Any]) -> Config:
     for name, value in values.items():
         kind = hints[name]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                raise ValueError(f"{name} is too large a number") from None
         if isinstance(value, list):
             value = tuple(value)
         if kind in (int, float, bool, str) and type(value) is not kind:

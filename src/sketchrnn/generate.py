@@ -302,8 +302,8 @@ def complete(
 ) -> list[Drawing]:
     """Endings of an incomplete drawing: the decoder reads what is there, then draws on.
 
-    A conditional model needs a z for what the whole may become. It is drawn from N(mu, sigma) of what is there, a new
-    one for every ending, unless one is given.
+    A conditional model needs a z for what the whole may become: a new one from N(0, I) for every ending, unless one is
+    given. The encoder's z of what is there says that this is all: with it the model adds a stroke and stops.
 
     Args:
         model: any model.
@@ -358,9 +358,8 @@ def wanted_endings(
     seed: int = 0,
     z: ArrayLike | None = None,
     max_length: int | None = None,
-    encoded: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
 ) -> list[Wanted]:
-    """What `complete` draws; `encoded` is what `model.encode([prefix])` gives, where that is known already."""
+    """What `complete` draws."""
     _check(n, temperature, seed)
     longest = model.data.max_length if max_length is None else max_length
     if len(prefix) >= longest:
@@ -371,8 +370,7 @@ def wanted_endings(
     latent: NDArray[np.float32] | None = None
     if model.config.conditional:
         if z is None:
-            mu, sigma = model.encode([prefix]) if encoded is None else encoded
-            latent = mu + sigma * _normal(seed, range(n), model.config.z_size)
+            latent = _normal(seed, range(n), model.config.z_size)
         else:
             rows = model.check_z(z)
             if len(rows) not in (1, n):
@@ -401,7 +399,8 @@ def between(
 
 def typical_size(model: SketchRNN, *, n: int = 64, seed: int = 0) -> float:
     """Median longer side of n drawings at temperature 1, where nothing is known of those the model was trained on."""
-    drawn = sample(model, n, temperature=1.0, seed=seed)
+    longest = min(model.data.max_length, 1000)  # a file may claim any
+    drawn = sample(model, n, temperature=1.0, seed=seed, max_length=longest)
     return float(np.median([drawing.size for drawing in drawn]))
 
 

@@ -141,7 +141,6 @@ export function drawView(studio: Studio): View {
     if (rest.length === 0) return tell(text.draw.taken)
     const left = Answer.of(answer.lines.slice(1), answer.place)
     left.showAll()
-    given = { lines: [...given.lines, answer.lines[0]!] }
     sheet.answer = left
     tell(text.draw.answerHint)
     update()

@@ -78,6 +78,10 @@ def push(
         parts = [CommitOperationAdd(file.name, file) for file in files]
         try:
             page = hub.create_repo(repo, private=private or None, exist_ok=True)  # None: as the organisation has it
+            if private and not hub.model_info(repo).private:
+                raise PermissionError(
+                    f"{repo} exists and is public: make it private on its page first, or take another"
+                )
             hub.create_commit(repo, parts, commit_message="Model, card and pictures")
         except errors.LocalTokenNotFoundError:
             raise PermissionError("nobody is logged in to the Hugging Face hub: `hf auth login`") from None
@@ -110,7 +114,7 @@ def write_folder(
         The files.
 
     Raises:
-        FileExistsError: the folder is a run, whose model would be replaced.
+        FileExistsError: the folder is a run, or holds another README.md, which would be replaced.
         ValueError: `repo` is not `org/name`, or model and data do not fit.
     """
     _check_name(repo)
@@ -123,6 +127,8 @@ def write_folder(
     out = Path(folder)
     if RunFolder(out).exists():
         raise FileExistsError(f"{out} holds a run: choose another folder for what shall be published")
+    if (out / "README.md").exists() and not (out / "model.safetensors").exists():
+        raise FileExistsError(f"{out} holds a README.md that is no model's card: choose another folder")
     tested: dict[str, float] = {}
     given: list[Drawing] = []
     if data is not None:

@@ -389,7 +389,8 @@ def _info(model: SketchRNN, file: Path) -> dict[str, Any]:
 
 
 def _name(model: SketchRNN, file: Path) -> str:
-    return "".join(model.data.labels) if len(model.data.labels) == 1 else model.data.name or file.name.split(".")[0]
+    name = model.data.labels[0] if len(model.data.labels) == 1 else model.data.name or file.name.split(".")[0]
+    return "".join(c if c.isprintable() else " " for c in name)[:200]  # as it is read again
 
 
 def _clipped(arrays: Mapping[str, NDArray[np.float32]]) -> list[str]:

@@ -146,9 +146,11 @@ def renamed(
     config: ModelConfig, shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], NDArray[Any]]
 ) -> dict[str, NDArray[np.float32]]:
     """The arrays that `get` has under the reference's names, under ours, those of a HyperLSTM's embeddings joined."""
-    arrays = {ours: np.empty(shapes[ours], np.float32) for _, ours, _ in places(config)}
-    for theirs, ours, where in places(config):
-        arrays[ours][where] = get(theirs)
+    # read first: a size that is claimed for what is not there takes no memory
+    parts = [(ours, where, get(theirs)) for theirs, ours, where in places(config)]
+    arrays = {ours: np.empty(shapes[ours], np.float32) for ours, _, _ in parts}
+    for ours, where, part in parts:
+        arrays[ours][where] = part
     return arrays
 
 

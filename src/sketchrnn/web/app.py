@@ -207,9 +207,8 @@ def _add_drawing(app: FastAPI, server: Server) -> None:
         name, model = server.model(form.model)
         prefix = form.drawing.drawing()
         longest = form.max_length or max(model.data.max_length, len(prefix) + forms.ROOM)
-        to_encode = [prefix] if model.config.conditional and form.z is None else []
 
-        def plan(model: SketchRNN, encoded: Encoded) -> list[Wanted]:
+        def plan(model: SketchRNN, _: Encoded) -> list[Wanted]:
             return wanted_endings(
                 model,
                 prefix,
@@ -218,10 +217,9 @@ def _add_drawing(app: FastAPI, server: Server) -> None:
                 seed=form.seed,
                 z=form.z,
                 max_length=longest,
-                encoded=encoded,
             )
 
-        return await _draw(server, request, name, to_encode, plan, form.n * longest, form.seed, form.drawing.lines)
+        return await _draw(server, request, name, [], plan, form.n * longest, form.seed, form.drawing.lines)
 
     @post("reconstruct", "What a conditional model sees in a drawing, n for each temperature")
     async def reconstruct(form: forms.ReconstructForm, request: Request) -> Response:
@@ -402,7 +400,7 @@ def _add_latent(app: FastAPI, server: Server) -> None:
             raise ValueError(
                 f"there are {len(drawing):,} points; densities are given of {MOST_DENSITY_POINTS:,}, or of the last"
             )
-        mixture = await server.run(lambda: density(model, drawing, form.z))
+        mixture = await server.run(lambda: density(model, model.placed(drawing), form.z))
         rows = slice(-1, None) if form.last else slice(None)
         most = float(np.finfo(np.float32).max)
         return _json(
@@ -527,7 +525,7 @@ async def _read(name: str, content: bytes, fit: Sequence[str]) -> dict[str, Any]
     """What `web.reader` says of a file."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sketchrnn.web.reader", name, *fit),
+        *(sys.executable, "-P", "-m", "sketchrnn.web.reader", name, *fit),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

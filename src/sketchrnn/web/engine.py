@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 WINDOW = 0.002  # seconds that a first request waits for others, so that they begin together
 PLACES = 256  # drawings of a model that grow at the same time
 MOST_JOBS = 512
+MOST_CALLS = 16  # that wait for the engine's thread
 MOST_POINTS = 500_000  # that all jobs together may still want
 SECONDS = 60.0  # that a job may take
 STEP_SECONDS = 0.02  # how long a step of a batch should take: then others get their turn, and points are sent
@@ -138,7 +139,7 @@ class Engine:
             on_done(result)
 
         with self._wake:
-            if self._stopping or len(self._calls) >= MOST_JOBS:
+            if self._stopping or len(self._calls) >= MOST_CALLS:
                 raise Overloaded
             self._calls.append(run)
             self._wake.notify()
@@ -163,14 +164,14 @@ class Engine:
                 self._turn()
             except Exception as error:  # a bug, or no memory: nobody shall wait for ever
                 log.exception("the engine failed")
-                self._fail_all(error)
+                self._fail_all(RuntimeError(str(error)))
 
     def _turn(self) -> None:
         with self._wake:
-            new, calls = list(self._new), list(self._calls)
+            new = list(self._new)
             self._new.clear()
-            self._calls.clear()
-        for call in calls:
+            call = self._calls.popleft() if self._calls else None  # one at a time: those who draw wait for it
+        if call is not None:
             call()
         now = time.monotonic()
         for job in list(self._jobs):
@@ -211,9 +212,9 @@ class Engine:
         grown = batch.step(steps)
         self._pace[name] = max(1e-6, (time.perf_counter() - began) / steps)
         for growing in grown:
-            job, number = self._owner[growing]
-            if job not in self._jobs:  # it failed a moment ago, with another of its drawings
+            if growing not in self._owner:  # its job failed a moment ago, with another of its drawings
                 continue
+            job, number = self._owner[growing]
             try:
                 if job.on_points is not None:
                     points = growing.new_points()

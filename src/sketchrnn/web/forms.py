@@ -108,7 +108,7 @@ class CompleteForm(Form):
     seed: Seed = 0
     z: Annotated[
         Latent | Annotated[list[Latent], Field(min_length=1, max_length=MOST_DRAWINGS)] | None,
-        Field(description="What the whole is to become: one z, or one for each of the n; else that of what is there."),
+        Field(description="What the whole is to become: one z, or one for each of the n; else from N(0, I)."),
     ] = None
     max_length: Length | None = None
 

@@ -42,7 +42,7 @@ class Metrics:
             ]
         for kind, figures in (("gauge", gauges), ("counter", counters)):
             for figure, (help_text, value) in figures.items():
-                lines += [f"# HELP {figure} {help_text}", f"# TYPE {figure} {kind}", f"{figure} {value:g}"]
+                lines += [f"# HELP {figure} {help_text}", f"# TYPE {figure} {kind}", f"{figure} {value:.17g}"]
         return "\n".join(lines) + "\n"
 
 
