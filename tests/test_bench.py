@@ -45,6 +45,7 @@ def test_drawings_of_a_benchmark_are_as_long_as_they_should_be(monkeypatch):
     assert abs(bench.sampling_row("lstm", 500, "cpu")["mean_points"] - bench.MEAN_POINTS) < 4
 
 
+@pytest.mark.timeout(900)  # a minute where nothing else runs
 def test_bench_prints_its_rows(wave_data, monkeypatch, capsys):
     """The whole of it once, at the reference's sizes but with few steps: every row, with figures that fit together."""
     monkeypatch.setattr(bench, "CELLS", ("lstm",))

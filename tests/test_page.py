@@ -209,6 +209,11 @@ class Visitor:
         pattern = re.compile(f": {count}{by}" + (r"\. Draw" if model is None else ""))
         expect(sheet or self.sheet).to_have_attribute("aria-label", pattern)
 
+    def label(self) -> str:
+        """What the sheet tells a screen reader, once what has happened is drawn."""
+        self.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+        return self.sheet.get_attribute("aria-label") or ""
+
     def answered(self) -> None:
         """The model has answered the last stroke, in full."""
         self.expect(".answer .status", re.compile("The model (added|thinks)"))
@@ -269,7 +274,7 @@ def test_the_model_goes_on_in_another_colour_when_the_pen_lifts(visitor: Visitor
 def test_take_another_and_draw_on(visitor: Visitor) -> None:
     visitor.draw(HEAD)
     visitor.answered()
-    first = visitor.page.locator(".desk .sheet-live").get_attribute("aria-label")
+    first = visitor.label()
     visitor.click("Another")
     visitor.strokes(1, -1)
     visitor.answered()
@@ -279,21 +284,21 @@ def test_take_another_and_draw_on(visitor: Visitor) -> None:
     visitor.answered()
     visitor.click("Take")
     visitor.expect(".answer .status", "Taken")
-    taken = visitor.sheet.get_attribute("aria-label")
+    taken = visitor.label()
     assert taken != first
     assert int(re.findall(r": (\d+) strokes\.", taken)[0]) > 3
     visitor.click("Undo")
     visitor.strokes(3)
     visitor.click("Redo")
     visitor.strokes(int(re.findall(r": (\d+) strokes\.", taken)[0]))
-    assert visitor.sheet.get_attribute("aria-label") == taken
+    assert visitor.label() == taken
 
 
 def test_one_stroke_of_the_answer(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     visitor.draw(HEAD)
     visitor.answered()
-    before = int(re.findall(r"and (\d+) strokes by", visitor.sheet.get_attribute("aria-label"))[0])
+    before = int(re.findall(r"and (\d+) strokes by", visitor.label())[0])
     visitor.press("t")
     visitor.strokes(2, -1)
     visitor.expect(f'.sheet-live[aria-label*="and {before - 1 if before > 2 else "one"} stroke"]')
@@ -332,7 +337,7 @@ def test_nine_endings_of_which_one_is_taken(visitor: Visitor) -> None:
     assert len(shapes) >= 6  # the model may find that nothing is missing
     visitor.page.locator(".tiles-nine .tile", has=visitor.page.locator("path.model[d^=M]")).nth(2).click()
     visitor.expect(".view-endings .notice", "Draw on")
-    assert not visitor.sheet.get_attribute("aria-label").startswith("Your drawing: 3 strokes")
+    assert not visitor.label().startswith("Your drawing: 3 strokes")
     visitor.click("Nine others")
     visitor.expect(".tiles-nine .tile:enabled", count=9)
 
@@ -390,7 +395,7 @@ def test_arithmetic_with_three_canvases(visitor: Visitor) -> None:
     visitor.until(lambda: result.get_attribute("d") != before)
     visitor.click("Take", within=".view-sum")
     visitor.expect(".view-draw")
-    assert ": no strokes" not in visitor.sheet.get_attribute("aria-label")
+    assert ": no strokes" not in visitor.label()
 
 
 # -- 6. map
@@ -498,7 +503,7 @@ def test_examples(visitor: Visitor) -> None:
     visitor.expect(".gallery .tile:enabled", count=12)
     visitor.click("Others")
     visitor.page.get_by_role("button", name="Drawing 3").click()
-    visitor.until(lambda: "no strokes" not in visitor.sheet.get_attribute("aria-label"))
+    visitor.until(lambda: "no strokes" not in visitor.label())
 
 
 @pytest.mark.parametrize("kind", ["SVG", "PNG", "GIF", "ndjson"])
@@ -606,7 +611,7 @@ def test_everything_but_drawing_by_keyboard(visit: Callable[..., Visitor]) -> No
     visitor.press("e")
     visitor.expect(".gallery .tile:enabled", count=12)
     visitor.press("Tab", "Enter")
-    visitor.until(lambda: "no strokes" not in visitor.sheet.get_attribute("aria-label"))
+    visitor.until(lambda: "no strokes" not in visitor.label())
     visitor.press("x", "n")
     visitor.answered()
     visitor.press("Enter")
