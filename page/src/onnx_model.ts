@@ -49,7 +49,7 @@ export class OnnxModel implements Decoder {
     drawings.forEach((rows, b) =>
       rows.forEach(([dx, dy, pen], t) => points.set([dx, dy, 1 - pen, pen, 0], (t * drawings.length + b) * 5)),
     )
-    const found = await this.encoder.run({
+    const found = await run(this.encoder, {
       points: new ort.Tensor('float32', points, [steps, drawings.length, 5]),
       lengths: new ort.Tensor(
         'int64',
@@ -66,7 +66,7 @@ export class OnnxModel implements Decoder {
 
   async start(z: Table | null, rows: number): Promise<Table[]> {
     if (this.starter && z) {
-      const found = await this.starter.run({ z: tensor(z) })
+      const found = await run(this.starter, { z: tensor(z) })
       return this.starter.outputNames.map((name) => tableFrom(found[name]!))
     }
     const states = this.decoder.inputMetadata.filter(({ name }) => name.startsWith('state_'))
@@ -80,7 +80,7 @@ export class OnnxModel implements Decoder {
     const feeds: Record<string, ort.Tensor> = { token: tensor(tokens) }
     if (z) feeds.z = tensor(z)
     states.forEach((state, k) => (feeds[`state_${k}`] = tensor(state)))
-    const found = await this.decoder.run(feeds)
+    const found = await run(this.decoder, feeds)
     const values = (name: string) => found[name]!.data as Float32Array
     return {
       logits_pi: values('logits_pi'),
@@ -93,6 +93,18 @@ export class OnnxModel implements Decoder {
       states: states.map((_, k) => tableFrom(found[`next_state_${k}`]!)),
     }
   }
+}
+
+let last: Promise<unknown> = Promise.resolve()
+
+/** A run of a graph, after all that were asked for before: two that overlap spoil each other's outputs. */
+function run(
+  session: ort.InferenceSession,
+  feeds: Record<string, ort.Tensor>,
+): Promise<ort.InferenceSession.ReturnType> {
+  const result = last.then(() => session.run(feeds))
+  last = result.catch(() => {})
+  return result
 }
 
 async function download(file: string, base: string): Promise<Uint8Array> {
