@@ -21,8 +21,9 @@ def choose(logits):  # by Gumbel's trick: the largest of logits / tau plus noise
     return (logits / tau - np.log(-np.log(rng.random(logits.shape)))).argmax(axis=1)
 
 
-token, at, paths = np.tile(np.float32(facts["start_token"]), (n, 1)), np.zeros((n, 2)), [""] * n
-lifted, running = np.ones(n, bool), np.ones(n, bool)
+token, at, running = np.tile(np.float32(facts["start_token"]), (n, 1)), np.zeros((n, 2)), np.ones(n, bool)
+from_first_point = facts["data"]["from_first_point"]  # then the first offset is a line already
+lifted, paths = np.full(n, not from_first_point), ["M0 0" if from_first_point else ""] * n
 outputs = [output.name for output in decoder.get_outputs()]
 for _ in range(facts["max_length"]):
     step = dict(zip(outputs, decoder.run(outputs, {"token": token} | z | state), strict=True))
@@ -35,6 +36,8 @@ for _ in range(facts["max_length"]):
     token = np.column_stack([dx, dy, np.eye(3)[pen]]).astype(np.float32)
     at += token[:, :2] * facts["scale_factor"]
     running &= pen != 2
+    if not running.any():
+        break
     for i in np.flatnonzero(running):
         paths[i] += f"{'M' if lifted[i] else 'L'}{at[i, 0]:.1f} {at[i, 1]:.1f}"
     lifted = pen == 1

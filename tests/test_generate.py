@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -252,6 +254,32 @@ def test_drawings_that_join_and_leave_are_what_they_are_alone(cell, conditional,
             assert growing[i].drawing() == drawing
             np.testing.assert_array_equal(np.concatenate(told[i]), drawing.stroke3[len(bag[i].prefix) :])
             assert growing[i].num_drawn == len(drawing) - len(bag[i].prefix)
+
+
+def test_a_model_of_first_points_puts_the_pen_down(waves):
+    plain, model = small_model(conditional=False), small_model(conditional=False)
+    model.data = replace(model.data, from_first_point=True)
+    longest = model.data.max_length
+    drawn = sketchrnn.sample(plain, 20, seed=4, max_length=longest - 1)
+    for drawing, rows in zip(sketchrnn.sample(model, 20, seed=4), drawn, strict=True):
+        np.testing.assert_array_equal(drawing.stroke3, np.concatenate([np.zeros((min(1, len(rows)), 3)), rows.stroke3]))
+    assert max(map(len, drawn)) == longest - 1
+    batch = Batch(model)
+    growing = batch.add(wanted_samples(model, 1, seed=4)[0])
+    told = []
+    while batch:
+        batch.step(3)
+        told.append(growing.new_points())
+    np.testing.assert_array_equal(np.concatenate(told), growing.drawing().stroke3)
+    # what is given begins where it begins, and the model reads it from there
+    begin = Drawing(waves[0].stroke3[:5] + np.float32([[70, 30, 0]] + 4 * [[0, 0, 0]]))
+    at_zero = begin.stroke3.copy()
+    at_zero[0, :2] = 0
+    for ending, same in zip(
+        sketchrnn.complete(model, begin, n=5), sketchrnn.complete(plain, Drawing(at_zero), n=5), strict=True
+    ):
+        np.testing.assert_array_equal(ending.stroke3[:5], begin.stroke3)
+        np.testing.assert_array_equal(ending.stroke3[5:], same.stroke3[5:])
 
 
 def test_a_batch_counts_who_is_in_it(model):

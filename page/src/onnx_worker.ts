@@ -181,12 +181,15 @@ class Work {
     const factor = this.info.scale_factor
     const start = prefix.lines.findLast((line) => line.length > 0)?.at(-1) ?? [0, 0]
     const pens = tasks.map(() => new Pen(start))
+    // such a model's first offset is a line from where the pen is put down
+    const penDown: Row[] = this.info.data.from_first_point && given.length === 0 ? [[0, 0, 0]] : []
     const onRows = (i: number, rows: Row[], ended: boolean) => {
       const scaled = rows.map(([dx, dy, pen]): Row => [dx * factor, dy * factor, pen])
+      if (rows.length > 0 && pens[i]!.lines.length === 0) scaled.unshift(...penDown)
       pens[i]!.add(scaled)
       this.onRows(i, scaled, ended)
     }
-    const longest = Math.max(this.info.max_length, given.length + (given.length > 0 ? ROOM : 0))
+    const longest = Math.max(this.info.max_length - penDown.length, given.length + (given.length > 0 ? ROOM : 0), 1)
     await draw(this.network, tasks, given, longest, this.options.seed, onRows, this.signal)
     const label = this.info.labels.length === 1 ? { label: this.info.labels[0]! } : {}
     return pens.map((pen) => ({ lines: [...prefix.lines, ...pen.lines], ...label }))

@@ -88,8 +88,9 @@ class DataInfo:
     start_token: tuple[float, float, float, float, float] = (0.0, 0.0, 1.0, 0.0, 0.0)
     """S_0: the first input of the decoder."""
     from_first_point: bool = False
-    """Its drawings began at their first point, wherever on the sheet that was; the first offset of what it is given
-    to complete or to encode then counts as 0."""
+    """Its drawings began at their first point, wherever on the sheet that was: its first offset is the line to the
+    second. A new drawing then begins with the point (0, 0), and the first offset of what it is given to complete or to
+    encode counts as 0."""
 
     def __post_init__(self) -> None:
         _check(

@@ -55,6 +55,8 @@ class Growing:
         self.wanted = wanted
         self._model = model
         self._told = len(wanted.prefix)
+        # such a model's first offset is a line from where the pen is put down: that point belongs to a new drawing
+        self._pen_down = np.zeros((int(model.data.from_first_point and not len(wanted.prefix)), 3), np.float32)
         self._path: Path | None = None
 
     @property
@@ -63,7 +65,7 @@ class Growing:
 
     @property
     def num_drawn(self) -> int:
-        """Points that it has beyond what was given."""
+        """Points that the model drew."""
         return max(0, self._path.length - len(self.wanted.prefix)) if self._path else 0
 
     def new_points(self) -> NDArray[np.float32]:
@@ -75,7 +77,7 @@ class Growing:
         if self._path is None:
             return np.zeros((0, 3), np.float32)
         first, self._told = self._told, max(self._told, self._path.length)
-        return _in_own_units(self._model, self._path.rows[first : self._told])
+        return self._in_own_units(first, self._told)
 
     def drawing(self) -> Drawing:
         """The drawing as it is by now.
@@ -84,22 +86,34 @@ class Growing:
             ValueError: as `new_points`.
         """
         prefix, labels = self.wanted.prefix, self._model.data.labels
-        rows = self._path.rows[len(prefix) : self._path.length] if self._path else np.zeros((0, 3), np.float32)
+        drawn = self._in_own_units(len(prefix), self._path.length) if self._path else EMPTY.stroke3
         # what was given is as it was given: neither clamped nor rounded
-        stroke3 = np.concatenate([prefix.stroke3, _in_own_units(self._model, rows)])
-        return Drawing(stroke3, labels[0] if len(labels) == 1 else None)
+        return Drawing(np.concatenate([prefix.stroke3, drawn]), labels[0] if len(labels) == 1 else None)
 
     def start(self) -> Path:
         """The path, with its random numbers."""
         wanted, prefix = self.wanted, self.wanted.prefix
-        uniform, normal = _random_numbers(wanted.seed, wanted.stream, wanted.max_length - len(prefix))
+        longest = max(1, wanted.max_length - len(self._pen_down))
+        uniform, normal = _random_numbers(wanted.seed, wanted.stream, longest - len(prefix))
         points = NO_POINTS
         if len(prefix):
             known = self._model.placed(prefix).stroke3
             points = Drawing(normalise(known, self._model.data.scale_factor)).stroke5()
-        rows = np.empty((wanted.max_length, 3), np.float32)
+        rows = np.empty((longest, 3), np.float32)
         self._path = Path(wanted.z, points, uniform, normal, wanted.temperature, rows)
         return self._path
+
+    def _in_own_units(self, first: int, end: int) -> NDArray[np.float32]:
+        """Rows of the path, from where the pen is put down."""
+        assert self._path is not None
+        factor = self._model.data.scale_factor
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            rows = self._path.rows[first:end] * np.array([factor, factor, 1], np.float32)
+        if not np.isfinite(rows).all():
+            raise ValueError(
+                "the model drew a point that is not finite: its weights are damaged, or it learned too fast"
+            )
+        return np.concatenate([self._pen_down, rows]) if first == 0 < end else rows
 
 
 class Batch:
@@ -459,14 +473,6 @@ def _normal(seed: int, streams: Sequence[int], size: int) -> NDArray[np.float32]
     for row, stream in zip(rows, streams, strict=True):
         np.random.default_rng([seed, stream, 2]).standard_normal(out=row, dtype=np.float32)
     return rows
-
-
-def _in_own_units(model: SketchRNN, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
-        stroke3 = rows * np.array([model.data.scale_factor, model.data.scale_factor, 1], np.float32)
-    if not np.isfinite(stroke3).all():
-        raise ValueError("the model drew a point that is not finite: its weights are damaged, or it learned too fast")
-    return stroke3
 
 
 def _require_conditional(model: SketchRNN) -> None:
