@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -354,8 +355,10 @@ def test_the_browser_draws_what_the_package_draws(cell, ask, waves):
     assert "no map" not in call("map").get("error", "")
 
 
-def test_a_decoder_only_model_draws_the_same_in_the_browser(ask, waves):
+@pytest.mark.parametrize("from_first_point", [False, True])
+def test_a_decoder_only_model_draws_the_same_in_the_browser(from_first_point, ask, waves):
     model = rounded(small_model(conditional=False))
+    model.data = replace(model.data, from_first_point=from_first_point)
     call = ask(model, waves)
     assert_same(call("sample", 2)["result"], sketchrnn.sample(model, 2, temperature=0))
     given = Drawing.from_lines(waves[0].head(6).lines())
