@@ -133,6 +133,8 @@ class WebServer:
     """The next answers have these, and no file."""
     ranges: bool = True
     wrong_length: int = 0
+    wrong_start: list[int] = field(default_factory=list)
+    """The next ranges come from so many bytes further on than asked."""
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range of all that was asked."""
@@ -158,6 +160,7 @@ def web_server() -> Iterator[WebServer]:
                 if start >= len(content):
                     self.send_error(416)
                     return
+                start += state.wrong_start.pop(0) if state.wrong_start else 0
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")

@@ -104,6 +104,12 @@ def test_a_part_that_is_whole_already_does_not_stand_in_the_way(mirror: WebServe
     assert fetch(mirror, tmp_path).read_bytes() == mirror.files["/sketchrnn/cat.npz"]
 
 
+def test_another_part_than_the_missing_one_is_not_taken(mirror: WebServer, tmp_path: Path) -> None:
+    mirror.cut_after, mirror.wrong_start = [100], [7]
+    assert fetch(mirror, tmp_path / "out").read_bytes() == mirror.files["/sketchrnn/cat.npz"]
+    assert [asked for _, asked in mirror.requests] == [None, "bytes=100-", None]
+
+
 @pytest.mark.parametrize("etag", [None, '"one"'])
 def test_a_server_without_ranges_or_etags(mirror: WebServer, tmp_path: Path, etag: str | None) -> None:
     mirror.ranges, mirror.etag, mirror.cut_after = False, etag, [100, 100]
@@ -181,6 +187,8 @@ def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
         download(["cat"], out=tmp_path, form="svg")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must begin with https"):
         download(["cat"], out=tmp_path, base="mirror/quickdraw")
+    with pytest.raises(ValueError, match=r"address is .*, which is none"):
+        download(["cat"], out=tmp_path, base="http://[::1")
 
 
 def test_no_network(tmp_path: Path) -> None:

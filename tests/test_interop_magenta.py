@@ -112,6 +112,9 @@ def test_our_figures_become_the_file_s_losses(tmp_path: Path) -> None:
     magenta.write(model, tmp_path / "a.vae.json")
     info = parts(tmp_path / "a.vae.json")[0]
     assert (info["r_loss"], info["kl_loss"], info["mode"], info["version"]) == (0.25, 0.5, "vae", 6)
+    model.training_facts = {"valid": ["none"]}  # a file may say anything
+    magenta.write(model, tmp_path / "a.vae.json")
+    assert "r_loss" not in parts(tmp_path / "a.vae.json")[0]
 
 
 def test_what_the_format_cannot_hold_is_told(tmp_path: Path) -> None:

@@ -106,11 +106,16 @@ def test_the_map_holds_what_the_encoder_says_of_the_drawings(stand_in, waves, tm
     assert not (tmp_path / "few").exists()
 
 
-def test_a_decoder_only_model_has_no_map(stand_in, tmp_path):
+def test_a_decoder_only_model_has_no_map(stand_in, tmp_path, capsys):
     site.write(small_model(conditional=False), tmp_path / "site")
     (entry,) = json.loads((tmp_path / "site" / "site.json").read_text())["models"]
     assert entry["files"] == {"decoder": "model/decoder.onnx"}
     assert (entry["conditional"], entry["z_size"], entry["encoder_cell"]) == (False, None, None)
+    sketchrnn.save(small_model(conditional=False), tmp_path / "model.safetensors")
+    command = ["export", str(tmp_path / "model.safetensors"), "--to", "site", "--data", str(tmp_path)]
+    assert main([*command, "--out", str(tmp_path / "other")]) == 1
+    assert "--data is for the map of a conditional model" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_without_the_built_page_nothing_is_written(stand_in, tmp_path):

@@ -219,6 +219,7 @@ def long_keys() -> bytes:
         (finished(closed(b"\x05\x05\x05" + struct.pack("<II", 0, 1)), [(b"a", handle(0, 11))]), ["leaves it"]),
         (blocks_twice(), ["blocks are not in order"]),
         (long_keys(), ["513 bytes"]),
+        (table([[HEADER, (b"\x1b[2J", entry())]]), [r"'\x1b[2J', which cannot be shown"]),
     ],
 )
 def test_an_index_that_lies(index: bytes, words: list[str], tmp_path: Path) -> None:
@@ -288,9 +289,9 @@ def test_a_bit_that_flipped_is_noticed(tmp_path_factory: pytest.TempPathFactory,
     content[at] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
     if what_is_wrong(folder / "vector-6000") is None:
-        # only what nothing depends on may change unseen: the footer's filters and its padding
+        # only what nothing depends on may change unseen: the block of filters, where it lies, and the footer's padding
         assert path.suffix == ".index"
-        assert at >= len(content) - 48
+        assert at >= len(content) - 48 or at in range(689, 702)
 
 
 @settings(deadline=None, max_examples=150)

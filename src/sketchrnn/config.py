@@ -103,6 +103,11 @@ class DataInfo:
             isinstance(self.labels, tuple) and all(isinstance(label, str) for label in self.labels),
             f"labels are {self.labels!r}, not names",
         )
+        for text in (self.name, self.licence, *self.labels):
+            _check(
+                isinstance(text, str) and not any("\ud800" <= c <= "\udfff" for c in text),
+                f"{text!r} is not text that a file can hold",  # JSON can say half a character
+            )
         _check(
             isinstance(self.start_token, tuple)
             and len(self.start_token) == 5

@@ -50,6 +50,8 @@ def export(
         if given and to != form:
             raise ValueError(f"--{option} is for --to {form}, not for --to {to}")
     network = sketchrnn.load(model, device="cpu")
+    if data is not None and not network.config.conditional:
+        raise ValueError("--data is for the map of a conditional model, and this one is decoder only: leave it out")
     if to == "magenta-js":
         from sketchrnn.interop import magenta
 

@@ -25,8 +25,14 @@ def cache_folder(name: str) -> Path:
 
 def check_address(base: str) -> None:
     """Raises ValueError where the address of a mirror cannot be one."""
+    import httpx
+
     if not base.startswith(("http://", "https://")):
         raise ValueError(f"the mirror's address is {base!r}; it must begin with https:// or http://")
+    try:
+        httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"the mirror's address is {base!r}, which is none: {error}") from error
 
 
 def fetch(
@@ -107,6 +113,9 @@ def _attempt(
         answer.raise_for_status()
         if answer.status_code != 206:
             have = 0
+        elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            _forget(part)
+            raise httpx.ReadError("another part than the missing one came")
         total = have + int(answer.headers.get("Content-Length", 0))
         if tag := answer.headers.get("ETag"):
             etag.write_text(tag, "utf-8")

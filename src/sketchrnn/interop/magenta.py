@@ -373,8 +373,9 @@ def _info(model: SketchRNN, file: Path) -> dict[str, Any]:
     info = imported.get("info") if isinstance(imported, dict) else None
     if not isinstance(info, dict) or (info.get("mode") in (2, "gen")) == model.config.conditional:
         info = {"mode": "vae" if model.config.conditional else 2, "version": VERSION, "name": _name(model, file)}
+        valid = facts.get("valid")
         for key, figure in (("r_loss", "L_R"), ("kl_loss", "L_KL")):
-            value = dict(facts.get("valid") or {}).get(figure)
+            value = valid.get(figure) if isinstance(valid, dict) else None
             if isinstance(value, float) and math.isfinite(value):
                 info[key] = value
     info = {key: value for key, value in info.items() if key not in ("start_token", "from_first_point")}

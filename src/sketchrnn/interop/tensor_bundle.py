@@ -119,6 +119,8 @@ def open_bundle(prefix: str | Path) -> TensorBundle:
 def _named(records: list[tuple[bytes, bytes]]) -> Iterator[tuple[str, Entry]]:
     for key, value in records:
         name = key.decode("utf-8", "backslashreplace")
+        if not name.isprintable():
+            raise ValueError(f"a tensor is called {name!r}, which cannot be shown")
         try:
             yield name, _entry(value)
         except ValueError as error:
