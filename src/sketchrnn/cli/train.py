@@ -6,14 +6,17 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import arg
 
 import sketchrnn
 from sketchrnn.cli.arguments import Data, Device, Flag
-from sketchrnn.config import ModelConfig, PresetName, TrainConfig, from_dict
+from sketchrnn.config import DataInfo, ModelConfig, PresetName, TrainConfig, from_dict
+
+if TYPE_CHECKING:
+    from sketchrnn.model.network import SketchRNN
 
 PROG = "sketchrnn train"
 
@@ -51,9 +54,10 @@ class Train:
 
 def main(argv: Sequence[str]) -> None:
     given = tyro.cli(Train, prog=PROG, args=argv)
-    model, train = _defaults(given)
-    if given.init is not None and not given.resume:
-        _compare_units(given.data, given.init)
+    start = None if given.init is None or given.resume else sketchrnn.load(given.init, device="cpu")
+    model, train = _defaults(given, start)
+    if start is not None:
+        _compare_units(given.data, given.init, start.data)
     # The same options once more, over other defaults.
     defaults = Train(data=given.data, out=given.out, model=model, train=train)
     args = tyro.cli(Train, prog=PROG, args=argv, default=defaults)
@@ -79,13 +83,13 @@ def _run_settings(run: Path) -> tuple[ModelConfig, TrainConfig]:
     return RunFolder(run).settings()
 
 
-def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
+def _defaults(args: Train, start: "SketchRNN | None") -> tuple[ModelConfig, TrainConfig]:
     """What the options of `args` start from: the run that goes on, or preset < model to start from < file."""
     if args.resume and args.preset is None and args.config is None:
         return _run_settings(args.out)
     model, train = sketchrnn.preset(args.preset or "reference")
-    if args.init is not None:
-        model = sketchrnn.load(args.init).config
+    if start is not None:
+        model = start.config
     if args.config is None:
         return model, train
     tables = _tables(args.config)
@@ -98,9 +102,9 @@ def _defaults(args: Train) -> tuple[ModelConfig, TrainConfig]:
         raise ValueError(f"{args.config}: {error}") from error
 
 
-def _compare_units(data: Path, init: str) -> None:
+def _compare_units(data: Path, init: str | None, theirs: DataInfo) -> None:
     """Says so on stderr where the drawings are of another size than those that the model to start from knows."""
-    ours, theirs = sketchrnn.Dataset(data).info, sketchrnn.load(init, device="cpu").data
+    ours = sketchrnn.Dataset(data).info
     ratio = ours.scale_factor / theirs.scale_factor
     if not 0.8 < ratio < 1.25:
         size = f", or prepare them with --size {ours.size / ratio:.0f}" if ours.size else ""
