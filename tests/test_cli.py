@@ -433,7 +433,7 @@ def test_a_file_of_settings_that_is_not_right(
     assert str(tmp_path / "s.toml") in line
 
 
-def test_a_run_goes_on_with_its_own_settings(here: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_its_own_settings(here: Path, tmp_path: Path, capsys: Captured) -> None:
     start = ["train", str(here / "data"), "--out", str(tmp_path / "run")]
     assert main([*start, *SMALL, "--train.kl-weight", "0.25"]) == 0
     assert main([*start, "--resume", "--train.steps", "9"]) == 0
@@ -442,6 +442,11 @@ def test_a_run_goes_on_with_its_own_settings(here: Path, tmp_path: Path) -> None
     assert (train.kl_weight, train.steps) == (0.25, 9)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert max(row["step"] for row in rows) == 9
+    (tmp_path / "more.toml").write_text("[train]\nsteps = 10\n")
+    assert main([*start, "--resume", "--config", str(tmp_path / "more.toml")]) == 0
+    _, train = settings_of(tmp_path / "run")
+    assert (train.kl_weight, train.steps) == (0.25, 10)
+    assert "leave out --preset" in fails([*start, "--resume", "--preset", "paper"], capsys)
 
 
 def test_a_run_does_not_go_on_as_another_model(here: Path, tmp_path: Path, capsys: Captured) -> None:

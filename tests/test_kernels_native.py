@@ -141,7 +141,7 @@ def backend_in(tmp_path, **environment):
     code = (
         "import torch, numpy as np, sketchrnn; from conftest import small_model;"
         "from sketchrnn.kernels import compiled;"
-        "print(compiled.describe(torch.device('cpu')));"
+        "print(compiled.describe());"
         "print(sketchrnn.sample(small_model('hyper'), 3, seed=1)[2].stroke3.tolist())"
     )
     settings = {**os.environ, "PYTHONPATH": os.path.dirname(__file__), "HOME": str(tmp_path), **environment}

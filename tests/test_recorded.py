@@ -139,6 +139,15 @@ def test_a_run_goes_back_when_the_loss_is_not_finite_again_and_again(wave_data, 
     assert "not finite 5 times in a row: back to step 10" in capsys.readouterr().err
 
 
+def test_a_validation_that_falls_on_a_bad_step_is_left_out(wave_data, tmp_path, recording):
+    recording |= {4}
+    config = replace(CONFIG, eval_every=5)
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", model=SMALL, config=config, device="cpu")
+    rows = training.RunFolder(tmp_path / "run").metrics()
+    assert [row["step"] for row in rows if row["kind"] == "valid"] == [10, 15, 20]
+    assert [row["skipped"] for row in rows if row["kind"] == "train"] == [1] * 4
+
+
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
 def test_other_precisions_are_for_gpus(precision, wave_data, tmp_path):
     with pytest.raises(ValueError, match=f"--train.precision {precision} is for NVIDIA GPUs .* leave it at float32"):

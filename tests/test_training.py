@@ -2,6 +2,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,14 @@ def test_a_resumed_run_keeps_its_own_settings(wave_data, tmp_path, steps_taken):
     assert json.loads((out / "config.json").read_text()) == settings
 
 
+def test_a_run_without_a_checkpoint_starts_again_as_it_was_meant(wave_data, tmp_path):
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", model=SMALL, config=replace(CONFIG, steps=1))
+    shutil.rmtree(tmp_path / "run" / "last")
+    again = sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", resume=True)
+    assert again.config == SMALL
+    assert metrics(tmp_path / "run")[-1]["step"] == 1
+
+
 def test_validation_looks_at_every_class(tmp_path, monkeypatch):
     """However few drawings it may look at, and in whatever order they are stored."""
     from conftest import wave
@@ -317,6 +326,11 @@ def test_early_stopping(wave_data, tmp_path):
     assert steps[-1] == best + 2 * 4
     losses = [row["loss"] for row in metrics(tmp_path / "run") if row["kind"] == "valid"]
     assert losses.index(min(losses)) == steps.index(best)
+    # it ended, until it is made longer
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", resume=True)
+    assert metrics(tmp_path / "run")[-1]["step"] == steps[-1]
+    sketchrnn.train(Dataset(wave_data), out=tmp_path / "run", config=replace(config, steps=204), resume=True)
+    assert metrics(tmp_path / "run")[-1]["step"] > steps[-1]
 
 
 def test_fine_tuning_starts_from_the_weights_and_their_scale(wave_data, tmp_path):

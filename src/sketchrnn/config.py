@@ -118,7 +118,8 @@ class DataInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. The defaults are the reference code's, but for `bucket`."""
+    """How a model is trained. The defaults are the reference code's, but for `bucket`, and for `steps`: it has 10
+    million of them, and is stopped by hand."""
 
     steps: int = 100_000
     """Steps of the optimiser in all; a resumed run counts those before."""

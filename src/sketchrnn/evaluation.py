@@ -110,6 +110,7 @@ def _batch_sums(
     model: SketchRNN, drawings: Sequence[Drawing], start: int, seed: int, padded: bool, floor: float, k: int
 ) -> dict[str, float]:
     """The sums over the drawings of a batch; `start` is the place of the first among all."""
+    drawings = list(map(model.placed, drawings))
     batch, order = model.pack_drawings(drawings)
     n, longest = len(drawings), model.data.max_length
     z, sums = None, {}
@@ -153,7 +154,8 @@ def log_likelihood(
 ) -> NDArray[np.float64]:
     """log p (n,) of each drawing in nats: offsets, pen states and the end that follows, in normalised units.
 
-    A density may exceed 1 and its logarithm 0: that is no mistake.
+    A density may exceed 1 and its logarithm 0: that is no mistake. The first offset counts as it is, while `evaluate`
+    moves a drawing to where a model of first points (`DataInfo.from_first_point`) begins.
 
     Args:
         model: any model.
@@ -162,6 +164,8 @@ def log_likelihood(
             likelihood of its reconstruction.
         batch_size: drawings at once.
     """
+    if batch_size < 1:
+        raise ValueError("batch_size must be at least 1")
     latent = _latent(model, drawings, z)
     result = np.zeros(len(drawings))
     for start in range(0, len(drawings), batch_size):
@@ -227,7 +231,10 @@ def _noise(seed: int, places: NDArray[np.int64], k: int, size: int) -> Tensor:
 def _latent(model: SketchRNN, drawings: Sequence[Drawing], z: ArrayLike | None) -> NDArray[np.float32] | None:
     """z (n, N_z) of each drawing: what is given, or mu."""
     if z is not None:
-        return np.array(np.broadcast_to(model.check_z(z), (len(drawings), model.config.z_size)))
+        rows = model.check_z(z)
+        if len(rows) not in (1, len(drawings)):
+            raise ValueError(f"there are {len(rows)} z for {len(drawings)} drawings; give one, or one for each")
+        return np.array(np.broadcast_to(rows, (len(drawings), model.config.z_size)))
     return model.encode(drawings)[0] if model.config.conditional else None
 
 

@@ -113,7 +113,7 @@ class Growing:
             raise ValueError(
                 "the model drew a point that is not finite: its weights are damaged, or it learned too fast"
             )
-        return np.concatenate([self._pen_down, rows]) if first == 0 < end else rows
+        return np.concatenate([self._pen_down, rows])[: self.wanted.max_length] if first == 0 < end else rows
 
 
 class Batch:

@@ -48,7 +48,6 @@ class Progress:
     """In the training split, which must be the same when the run goes on."""
     best_loss: float = math.inf
     """Least validation loss so far."""
-    best_step: int = 0
     since_best: int = 0
     """Validations since then."""
     skipped: int = 0
@@ -57,8 +56,6 @@ class Progress:
     """Of those, how many just now."""
     rollbacks: int = 0
     """How often the run went back to its last state; the learning rate was halved each time."""
-    seconds: float = 0.0
-    """Time spent in training."""
 
 
 def train(
@@ -193,7 +190,7 @@ class _Run:
         if not len(data.valid):
             raise ValueError(f"{data.folder} has no validation drawings: prepare it again with a larger --valid")
         goes_on = folder.last.exists()
-        before = folder.settings() if goes_on else None
+        before = folder.settings() if resume and folder.exists() else None
         if before is not None:
             model_config, config = model_config or before[0], config or before[1]
         config = config or TrainConfig()
@@ -219,6 +216,8 @@ class _Run:
             config
         ):  # losses before cannot be compared with those after
             self.progress.best_loss, self.progress.since_best = math.inf, 0
+        if before is not None and config.steps > before[1].steps:  # one that its patience ended is made longer, too
+            self.progress.since_best = 0
         self.batches = Batches(
             data.train,
             scale_factor=self.model.data.scale_factor,
@@ -263,17 +262,14 @@ class _Run:
                 if self.progress is not progress:
                     parts, drawings = [], 0
                     continue
-            validate = due and not progress.bad_in_a_row  # weights that may be broken are no checkpoint
-            if progress.step % LOG_EVERY == 0 or validate:
-                seconds = time.perf_counter() - since
-                progress.seconds += seconds
+            if progress.step % LOG_EVERY == 0 or due:
                 if parts:
                     row = {name: torch.stack([p[name] for p in parts]).mean().item() for name in parts[0]}
-                    row |= {"drawings_per_s": drawings / seconds, "skipped": progress.skipped}
+                    row |= {"drawings_per_s": drawings / (time.perf_counter() - since), "skipped": progress.skipped}
                     row |= {"kl_weight": kl_weight(config, progress.step), "learning_rate": self.rate()}
                     self.log("train", row)
                     bar.show(row)
-                if validate:
+                if due and not progress.bad_in_a_row:  # weights that may be broken are no checkpoint
                     self.validate()
                 parts, drawings, since = [], 0, time.perf_counter()
             bar.at(progress.step)
@@ -367,7 +363,7 @@ class _Run:
         self.log("valid", figures)
         progress.since_best += 1
         if figures["loss"] < progress.best_loss:
-            progress.best_loss, progress.best_step, progress.since_best = figures["loss"], progress.step, 0
+            progress.best_loss, progress.since_best = figures["loss"], 0
             self.model.training_facts = {"step": progress.step, "valid": figures, "train": asdict(config)}
             checkpoint.save(self.model, self.folder.best)
         self.save()

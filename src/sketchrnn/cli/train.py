@@ -85,9 +85,12 @@ def _run_settings(run: Path) -> tuple[ModelConfig, TrainConfig]:
 
 def _defaults(args: Train, start: "SketchRNN | None") -> tuple[ModelConfig, TrainConfig]:
     """What the options of `args` start from: the run that goes on, or preset < model to start from < file."""
-    if args.resume and args.preset is None and args.config is None:
-        return _run_settings(args.out)
-    model, train = sketchrnn.preset(args.preset or "reference")
+    if args.resume:
+        if args.preset is not None:
+            raise ValueError(f"{args.out} goes on with its own settings: leave out --preset")
+        model, train = _run_settings(args.out)
+    else:
+        model, train = sketchrnn.preset(args.preset or "reference")
     if start is not None:
         model = start.config
     if args.config is None:

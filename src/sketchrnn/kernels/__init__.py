@@ -1,4 +1,5 @@
-"""What makes sequences fast: `native` is C for the CPU, compiled on first use. Without it all runs in plain torch.
+"""What makes sequences fast: `native`, C for the CPU, compiled on first use (`compiled`), and `gpu`, matrix products of
+torch with what stands between them in Triton (`fused`). Where neither can run, all is plain torch.
 
-Both compute the same. SKETCHRNN_BACKEND=plain turns the kernels off.
+All compute the same. SKETCHRNN_BACKEND=plain turns the kernels off.
 """

@@ -69,10 +69,8 @@ def runs_on(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not _why_not(tensor.dtype)
 
 
-def describe(device: torch.device) -> str:
-    """What computes the sequences of a model on `device`, and why: one line for the log."""
-    if device.type != "cpu":
-        return f"plain torch on {device}"
+def describe() -> str:
+    """What computes the sequences of a model on the CPU, and why: one line for the log."""
     if reason := _why_not(torch.float32):
         return f"plain torch: {reason}"
     threads = torch.get_num_threads()

@@ -85,7 +85,7 @@ def _triton_is_there() -> bool:
 def describe(device: torch.device) -> str:
     """What computes the sequences of a model on `device`, and why: one line for the log."""
     if device.type == "cpu":
-        return compiled.describe(device) if why_not("cpu") else "Triton kernels, in its interpreter"
+        return compiled.describe() if why_not("cpu") else "Triton kernels, in its interpreter"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     reason = why_not(device.type)
     return f"plain torch on {name}: {reason}" if reason else f"Triton kernels on {name}"
