@@ -18,7 +18,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 import sketchrnn
 from sketchrnn import Dataset, Drawing
 from sketchrnn.web import app as web_app
-from sketchrnn.web import engine
+from sketchrnn.web import engine, streams
+from sketchrnn.web import server as shared
 from sketchrnn.web.app import create_app
 
 MODELS = {"waves": small_model(), "bare": small_model(conditional=False)}
@@ -230,7 +231,7 @@ def test_files_are_written(client: httpx.Client) -> None:
 
 
 def test_a_long_line_of_files_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MOST_IN_LINE", 0)
+    monkeypatch.setattr(shared, "MOST_IN_LINE", 0)
     answer = client.post("/api/v1/read?name=a.svg", content=b"<svg/>")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -500,6 +501,6 @@ def test_every_path_is_tried(description: Any) -> None:
 def test_events_are_waited_for_no_longer_than_the_client_is_there() -> None:
     async def gone_first() -> Any:
         gone = asyncio.create_task(asyncio.sleep(0))
-        return await web_app._first(asyncio.Queue(), gone)  # type: ignore[arg-type]
+        return await streams._first(asyncio.Queue(), gone)  # type: ignore[arg-type]
 
     assert asyncio.run(gone_first()) is None

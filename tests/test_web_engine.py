@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -117,18 +116,3 @@ def test_an_engine_that_has_ended_takes_nothing() -> None:
     assert not mine.alive
     with pytest.raises(Overloaded):
         mine.submit(job("m", 1, print))
-    with pytest.raises(Overloaded):
-        mine.call(lambda: 1, print)
-
-
-def test_work_between_the_steps() -> None:
-    mine, said = Engine({"m": small_model()}), []
-    mine.start()
-    mine.call(lambda: threading.current_thread().name, said.append)
-    mine.call(lambda: 1 // 0, said.append)
-    until = time.monotonic() + 60
-    while len(said) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
-    mine.stop()
-    assert said[0] == "sketchrnn engine"
-    assert isinstance(said[1], ZeroDivisionError)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sketchrnn.web import app
+from sketchrnn.web import answers
+from sketchrnn.web.server import Server
 
 
 def read(name: str, content: bytes, *fit: str) -> Any:
@@ -40,13 +41,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def answer(name: str, content: bytes) -> Any:
-    return await app._read(name, content, [])
+    return await answers._read(Server({}, None), name, content, [])
 
 
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
-    monkeypatch.setattr(app, "READ_SECONDS", 0.001)
+    monkeypatch.setattr(answers, "READ_SECONDS", 0.001)
     assert "takes too long" in asyncio.run(answer("a.svg", b"<svg/>"))["error"]
 
 
