@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import schemathesis
+import torch
 from conftest import endless_model, running, small_model
 from hypothesis import HealthCheck, given, settings
 from schemathesis.generation.modes import GenerationMode
@@ -17,8 +20,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import sketchrnn
 from sketchrnn import Dataset, Drawing
+from sketchrnn.web import answers, engine, streams
 from sketchrnn.web import app as web_app
-from sketchrnn.web import engine, streams
 from sketchrnn.web import server as shared
 from sketchrnn.web.app import create_app
 
@@ -237,6 +240,26 @@ def test_a_long_line_of_files_is_refused(client: httpx.Client, monkeypatch: pyte
     assert int(answer.headers["retry-after"]) > 0
 
 
+def raw(client: httpx.Client, head: str, read_at_most: int = 0) -> socket.socket:
+    """A connection on which this head of a request was sent."""
+    line = socket.socket()
+    if read_at_most:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_at_most)
+    line.settimeout(60)
+    line.connect((client.base_url.host, client.base_url.port))
+    line.sendall(head.replace("\n", "\r\n").encode())
+    return line
+
+
+def test_a_file_is_taken_in_only_by_those_who_have_a_place(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MOST_IN_LINE", 0)
+    head = "POST /api/v1/read?name=a.svg HTTP/1.1\nHost: localhost\nContent-Length: 1000000\n\n"
+    with raw(client, head) as line:  # nothing follows, and yet there is an answer
+        assert b" 503 " in line.recv(65536)
+
+
 XML = b'<?xml version="1.0"?>\n<!DOCTYPE svg [<!ENTITY a "%s">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
 
 
@@ -336,8 +359,6 @@ def test_other_addresses_and_types(client: httpx.Client) -> None:
 
 
 def test_a_model_gone_wild_is_told(waves: list[Drawing]) -> None:
-    import torch
-
     model = small_model()
     with torch.no_grad():
         model.b_y[2] = -1e4
@@ -373,6 +394,53 @@ def test_a_client_that_goes_away_frees_its_work() -> None:
         assert figure(client, "sketchrnn_points_total ") < 50_000  # either of them alone would have been so many
 
 
+def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.2)
+    quick = small_model(conditional=False, max_length=5000)
+    with torch.no_grad():
+        quick.b_y[2] = -1e4  # no drawing ends by itself
+    body = '{"n": 10}'
+    head = (
+        "POST /api/v1/sample HTTP/1.1\nHost: localhost\nContent-Type: application/json\n"
+        f"Accept: application/x-ndjson\nContent-Length: {len(body)}\n\n{body}"
+    )
+    with running(create_app({"quick": quick})) as client, raw(client, head, read_at_most=1024) as line:
+        assert b" 200 " in line.recv(64)
+        while 'path="/api/v1/sample",status="200"} 1' not in client.get("/metrics").text:
+            pass
+        assert figure(client, "sketchrnn_jobs ") == 0
+        rest = b"".join(iter(lambda: line.recv(65536), b""))
+    assert b"done" not in rest
+
+
+def test_densities_hold_up_nobody_and_are_not_made_for_those_who_have_gone(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, made = threading.Event(), threading.Event(), list[Any]()
+
+    def slow(*given: Any) -> Any:
+        made.append(given)
+        begun.set()
+        assert go_on.wait(60)
+        return density(*given)
+
+    density = answers.density
+    monkeypatch.setattr(answers, "density", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client, "density", {"drawing": {"lines": LINES}})
+        assert begun.wait(60)
+        try:
+            with httpx.Client(base_url=client.base_url, timeout=0.5) as hasty, pytest.raises(httpx.ReadTimeout):
+                hasty.post("/api/v1/density", json={"drawing": {"lines": OTHER}})
+            assert len(post(client, "sample", {"n": 3})["drawings"]) == 3
+            assert len(post(client, "encode", {"drawings": [{"lines": LINES}]})["mu"]) == 1
+        finally:
+            go_on.set()
+        assert len(first.result()["q"]) == 6
+    post(client, "density", {"drawing": {"lines": THIRD}})
+    assert len(made) == 2
+
+
 def test_too_much_to_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_JOBS", 2)
     with running(create_app({"endless": endless_model()})) as client:
@@ -399,6 +467,7 @@ def test_a_request_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch)
         answer = client.post("/api/v1/sample", json=ENDLESS)
         assert answer.status_code == 503
         assert "longer than a request may" in answer.json()["detail"]
+        assert "retry-after" not in answer.headers  # it would take as long again
         assert "longer" in streamed(client, "sample", ENDLESS)[-1]["error"]
         wait_for(client, "sketchrnn_jobs ", 0)
 
@@ -456,11 +525,12 @@ def test_the_description_has_examples_that_work(client: httpx.Client) -> None:
             assert "HTTPValidationError" not in json.dumps(call)
             content = call.get("requestBody", {}).get("content", {}).get("application/json")
             if content:
-                for example in shapes[content["schema"]["$ref"].rpartition("/")[2]].get("examples", []):
+                of_form = shapes[content["schema"]["$ref"].rpartition("/")[2]].get("examples", [])
+                for example in [content["example"]] if "example" in content else of_form:
                     query = {"format": "svg"} if path.endswith("write") else {}
                     assert client.post(path, json=example, params=query).status_code == 200
                     tried += 1
-    assert tried >= 7
+    assert tried >= 9
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import sketchrnn
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.web.answers import add_answers
-from sketchrnn.web.engine import Overloaded, TooLong
+from sketchrnn.web.engine import Ending, Overloaded, TooLong
 from sketchrnn.web.guard import Guard
 from sketchrnn.web.metrics import memory
 from sketchrnn.web.server import Server, json_answer, sentence
@@ -69,7 +69,7 @@ def create_app(
     add_streams(app, server)
     add_answers(app, server)
     _add_page(app)
-    guard = Guard(app, token=token, hosts=hosts, cors=cors, metrics=server.metrics)
+    guard = Guard(app, token=token, hosts=hosts, cors=cors, metrics=server.metrics, end=server.engine.stop)
     _add_health(app, server, guard)
     return guard
 
@@ -79,7 +79,7 @@ def _handle_errors(app: FastAPI) -> None:
         status, said, headers = sentence(error)
         return json_answer({"detail": said}, status, headers)
 
-    for kind in (ValueError, RequestValidationError, HTTPException, Overloaded, TooLong, Exception):
+    for kind in (ValueError, RequestValidationError, HTTPException, Overloaded, Ending, TooLong, Exception):
         app.exception_handler(kind)(problem)
 
 

@@ -41,6 +41,10 @@ class Overloaded(Exception):
     """There is too much to do: the request should come again later."""
 
 
+class Ending(Exception):
+    """The engine ends: another may do it."""
+
+
 class TooLong(Exception):
     """The request took longer than a request may."""
 
@@ -107,13 +111,15 @@ class Engine:
             thread.start()
 
     def stop(self) -> None:
-        """Ends the threads; what they had to do is given up."""
+        """Ends the threads; those who wait for something are told."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(timeout=5)
+        for job in list(self._jobs):
+            self._end(job, Ending())
 
     @property
     def num_jobs(self) -> int:
@@ -134,11 +140,14 @@ class Engine:
 
         Raises:
             Overloaded: there is too much to do.
+            Ending: the engine ends.
         """
         with self._wake:
+            if self._stopping:
+                raise Ending
             left = MOST_POINTS - sum(each.given + each.points for each in self._jobs)
             too_large = bool(self._jobs) and SHARE * (job.given + job.points) > left
-            if self._stopping or len(self._jobs) >= MOST_JOBS or too_large:
+            if len(self._jobs) >= MOST_JOBS or too_large:
                 raise Overloaded
             job.until = time.monotonic() + SECONDS
             self._jobs[job] = None

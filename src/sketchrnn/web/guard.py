@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 
 MOST_BODY = 2 * 2**20  # bytes of JSON
 MOST_FILE = 16 * 2**20  # bytes of a file to be read
+MOST_HELD = 256 * 2**20  # bytes of the bodies of all requests at the same time
 BODY_SECONDS = 30  # in which a body must have arrived
 MOST_REQUESTS = 600  # at the same time
+TOO_MANY = "there are too many requests at the moment; try again in a few seconds"
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -53,6 +55,7 @@ class Guard:
         hosts: frozenset[str] | None,
         cors: Sequence[str] = (),
         metrics: Metrics,
+        end: Callable[[], None],
     ) -> None:
         """
         Args:
@@ -62,12 +65,14 @@ class Guard:
                 own name lead here (DNS rebinding) is stopped by that.
             cors: origins whose pages may use the API, and read why they are refused.
             metrics: counts.
+            end: gives up all that is being answered, and says so to those who wait.
         """
-        self.app, self.metrics, self.hosts = app, metrics, hosts
+        self.app, self.metrics, self.hosts, self.end = app, metrics, hosts, end
         self.draining = False
         """The server ends: what has begun is answered, the rest is not."""
         self._token = None if token is None else token.encode()
         self._running = 0
+        self._held = 0
         self._inside: App = self._decide
         if cors:
             from starlette.middleware.cors import CORSMiddleware
@@ -132,7 +137,7 @@ class Guard:
         if self.draining:
             return 503, "the server is ending; try again in a few seconds", {"Retry-After": "5"}
         if self._running > MOST_REQUESTS:
-            return 503, "there are too many requests at the moment; try again in a few seconds", {"Retry-After": "2"}
+            return 503, TOO_MANY, {"Retry-After": "2"}
         return None
 
     def _has_token(self, authorization: bytes) -> bool:
@@ -148,7 +153,7 @@ class Guard:
             await _answer(send, 413, sentence, {"Connection": "close"})
             return
         received, until, complete, started = 0, time.monotonic() + BODY_SECONDS, False, False
-        problem: tuple[int, str] | None = None
+        problem: tuple[int, str, dict[str, str]] | None = None
 
         async def bounded() -> Message:
             nonlocal received, complete, problem
@@ -157,12 +162,16 @@ class Guard:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError:
-                problem = 408, "the request did not arrive in time"
+                problem = 408, "the request did not arrive in time", {}
                 raise _Refused from None
             received += len(message.get("body", b""))
+            self._held += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if received > most:
-                problem = 413, sentence
+                problem = 413, sentence, {}
+                raise _Refused
+            if self._held > MOST_HELD:
+                problem = 503, TOO_MANY, {"Retry-After": "2"}
                 raise _Refused
             return message
 
@@ -178,9 +187,12 @@ class Guard:
             pass
         except Exception:
             log.exception("a request failed")
-            problem = problem or (500, "the server failed; its log says how")
+            problem = problem or (500, "the server failed; its log says how", {})
+        finally:
+            self._held -= received
         if problem is not None and not started:
-            await _answer(send, *problem, {"Connection": "close"})
+            status, said, more = problem
+            await _answer(send, status, said, more | {"Connection": "close"})
 
 
 def _is_api(scope: Scope) -> bool:

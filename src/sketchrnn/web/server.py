@@ -17,7 +17,7 @@ from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
 from sketchrnn.generate import Wanted
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.web.engine import Encoded, Engine, Job, Overloaded, TooLong
+from sketchrnn.web.engine import Encoded, Ending, Engine, Job, Overloaded, TooLong
 from sketchrnn.web.forms import Problem
 from sketchrnn.web.metrics import Metrics
 
@@ -170,6 +170,8 @@ def sentence(error: Exception) -> tuple[int, str, dict[str, str]]:
         return error.status_code, PLAIN.get(str(error.detail), str(error.detail)), dict(error.headers or {})
     if isinstance(error, Overloaded):
         return 503, "there is too much to do at the moment; try again in a few seconds", {"Retry-After": "2"}
+    if isinstance(error, Ending):
+        return 503, "the server is ending; try again in a few seconds", {"Retry-After": "5"}
     if isinstance(error, TooLong):
         return 503, "this took longer than a request may; ask for less", {}
     if isinstance(error, ValueError):
