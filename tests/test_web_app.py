@@ -306,6 +306,7 @@ def test_files_that_cannot_be_read(client: httpx.Client, name: str, content: byt
         ("complete", {"drawing": {"lines": [[[1, "2"]]]}}, "drawing.lines.0.0.1: "),
         ("complete", {"drawing": {"lines": [[[0, 0]] * 3000] * 2}}, "6,000 points"),
         ("complete", {"drawing": {"lines": []}, "z": [1, 2]}, "z is (2,); this model's z has 6 numbers"),
+        ("complete", {"drawing": {"lines": []}, "z": [[1] * 6, [1] * 5], "n": 2}, "z must be rows of 6 numbers"),
         ("complete", {"drawing": {"lines": []}, "z": [0] * 6, "model": "bare"}, "decoder only"),
         ("decode", {"z": [[1]]}, "z must have 6 numbers"),
         ("decode", {"z": [[0] * 6], "model": "bare"}, "no encoder"),
