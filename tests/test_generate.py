@@ -323,7 +323,7 @@ def test_wrong_use_is_told(model, waves):
     with pytest.raises(ValueError, match="max_length"):
         sketchrnn.sample(model, 1, max_length=0)
     for z in ([[1.0] * 6, [1.0] * 5], ["one"] * 6, [None] * 6, {}):
-        with pytest.raises(ValueError, match="rows of 6 numbers|z has 6 numbers|not finite"):
+        with pytest.raises(ValueError, match=r"rows of 6 numbers|z has 6 numbers|not finite"):
             sketchrnn.decode(model, z)
     with pytest.raises(ValueError, match="z has 6 numbers"):
         sketchrnn.decode(model, np.zeros(5))

@@ -316,6 +316,7 @@ def test_files_that_cannot_be_read(client: httpx.Client, name: str, content: byt
         ("interpolate", {"a": {"lines": LINES}, "b": {"lines": LINES}, "method": "round"}, "method: "),
         ("encode", {"drawings": []}, "drawings: "),
         ("encode", {"drawings": [{"lines": [[[0, 0]] * 1000]}] * 6}, "6,000 points"),
+        ("encode", {"drawings": [{"lines": [[]] * 3000}] * 2}, "6,000 points"),
         ("density", {"drawing": {"lines": [[[0, 0]] * 1001]}}, "1,001 points"),
     ],
 )
@@ -412,6 +413,17 @@ def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) 
         assert figure(client, "sketchrnn_jobs ") == 0
         rest = b"".join(iter(lambda: line.recv(65536), b""))
     assert b"done" not in rest
+
+
+def test_a_client_that_goes_while_it_sends_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with running(create_app(MODELS)) as client:
+        for path, status in (("read?name=a.svg", 499), ("sample", 400)):
+            with raw(client, f"POST /api/v1/{path} HTTP/1.1\nHost: localhost\nContent-Length: 100\n\nabc"):
+                pass
+            counted = f'path="/api/v1/{path.partition("?")[0]}",status="{status}"}} 1'
+            while counted not in client.get("/metrics").text:
+                pass
+    assert not caplog.records
 
 
 def test_densities_hold_up_nobody_and_are_not_made_for_those_who_have_gone(

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import sketchrnn
 from sketchrnn.data.dataset import Dataset
@@ -79,7 +80,8 @@ def _handle_errors(app: FastAPI) -> None:
         status, said, headers = sentence(error)
         return json_answer({"detail": said}, status, headers)
 
-    for kind in (ValueError, RequestValidationError, HTTPException, Overloaded, Ending, TooLong, Exception):
+    known = (ValueError, RequestValidationError, HTTPException, ClientDisconnect, Overloaded, Ending, TooLong)
+    for kind in (*known, Exception):
         app.exception_handler(kind)(problem)
 
 

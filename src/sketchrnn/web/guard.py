@@ -20,9 +20,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
-MOST_BODY = 2 * 2**20  # bytes of JSON
+MOST_BODY = 2**20  # bytes of JSON
 MOST_FILE = 16 * 2**20  # bytes of a file to be read
-MOST_HELD = 256 * 2**20  # bytes of the bodies of all requests at the same time
+MOST_HELD = 128 * 2**20  # bytes of the bodies of all requests at the same time
 BODY_SECONDS = 30  # in which a body must have arrived
 MOST_REQUESTS = 600  # at the same time
 TOO_MANY = "there are too many requests at the moment; try again in a few seconds"

@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
@@ -142,7 +143,7 @@ async def while_there(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise HTTPException(499, "the client has gone")
+            raise ClientDisconnect
         return working.result()
     finally:
         leaving.cancel()
@@ -168,6 +169,8 @@ def sentence(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 422, f"{place}: {said[:1].lower()}{said[1:]}"[:500], {}
     if isinstance(error, HTTPException):
         return error.status_code, PLAIN.get(str(error.detail), str(error.detail)), dict(error.headers or {})
+    if isinstance(error, ClientDisconnect):
+        return 499, "the client has gone", {}  # nobody reads it
     if isinstance(error, Overloaded):
         return 503, "there is too much to do at the moment; try again in a few seconds", {"Retry-After": "2"}
     if isinstance(error, Ending):
