@@ -199,17 +199,19 @@ def test_few_points_are_encoded_at_once_and_none_for_those_who_have_gone(monkeyp
 
 def test_a_large_job_leaves_places_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "PLACES", 8)
-    mine, done, drawn = Engine({"m": endless_model()}), threading.Event(), [0]
+    mine, begun, done, drawn = Engine({"m": endless_model()}), threading.Event(), threading.Event(), [0]
 
     def plan(n: int, length: int) -> Any:
         return lambda model, _: wanted_samples(model, n, max_length=length)
 
     def count(number: int, rows: np.ndarray, ended: bool) -> None:
         drawn[0] += len(rows)
+        begun.set()
 
     mine.submit(Job("m", [], plan(20, 400), 8000, lambda _: None, count))
-    mine.submit(Job("m", [], plan(1, 40), 40, lambda _: done.set()))
     mine.start()
+    assert begun.wait(60)
+    mine.submit(Job("m", [], plan(1, 40), 40, lambda _: done.set()))
     assert done.wait(60)
     there = drawn[0]
     mine.stop()
