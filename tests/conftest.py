@@ -186,9 +186,9 @@ def web_server() -> Iterator[WebServer]:
 
 
 @contextmanager
-def running(app: Any) -> Iterator[httpx.Client]:
+def running(app: Any, http: Any = "auto") -> Iterator[httpx.Client]:
     """The application behind a real socket of this machine, and a client for it."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

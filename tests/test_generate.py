@@ -9,6 +9,7 @@ import sketchrnn
 from sketchrnn import Drawing
 from sketchrnn.generate import Batch, lerp, slerp, wanted_endings, wanted_of_z, wanted_samples
 from sketchrnn.generate import draw as draw_wanted
+from sketchrnn.model import network
 from sketchrnn.model.mixture import draw, split_output
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -306,6 +307,19 @@ def test_each_is_encoded_as_if_alone(model, waves):
     assert small_model(conditional=False).encode_each([])[0].shape[0] == 0
 
 
+def test_few_points_are_encoded_at_once(model, waves, monkeypatch):
+    """The memory that encoding takes grows with the points of a batch, however many drawings there are."""
+    whole, batches, pack = model.encode_each(waves), [], model.pack_drawings
+    monkeypatch.setattr(network, "ENCODE_POINTS", 50)
+    monkeypatch.setattr(model, "pack_drawings", lambda given: (batches.append(sum(map(len, given))), pack(given))[1])
+    np.testing.assert_array_equal(model.encode_each(waves), whole)
+    np.testing.assert_allclose(model.encode(waves), whole, rtol=1e-4, atol=1e-5)
+    assert sum(batches) == 2 * sum(map(len, waves))
+    assert max(batches) <= 50
+    monkeypatch.setattr(network, "ENCODE_POINTS", 3)  # one that has more goes alone
+    assert model.encode(waves)[0].shape == (40, 6)
+
+
 def test_own_units(model):
     """The scale factor is the model's own business: twice the factor, twice the size."""
     from dataclasses import replace
@@ -336,6 +350,9 @@ def test_wrong_use_is_told(model, waves):
         sketchrnn.sample(model, 1, seed=-1)
     with pytest.raises(ValueError, match="max_length"):
         sketchrnn.sample(model, 1, max_length=0)
+    for z in ([[1.0] * 6, [1.0] * 5], ["one"] * 6, [None] * 6, {}):
+        with pytest.raises(ValueError, match=r"rows of 6 numbers|z has 6 numbers|not finite"):
+            sketchrnn.decode(model, z)
     with pytest.raises(ValueError, match="z has 6 numbers"):
         sketchrnn.decode(model, np.zeros(5))
     with pytest.raises(ValueError, match="not finite"):

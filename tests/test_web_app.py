@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import schemathesis
+import torch
 from conftest import endless_model, running, small_model
 from hypothesis import HealthCheck, given, settings
 from schemathesis.generation.modes import GenerationMode
@@ -17,8 +20,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import sketchrnn
 from sketchrnn import Dataset, Drawing
+from sketchrnn.web import answers, engine, streams
 from sketchrnn.web import app as web_app
-from sketchrnn.web import engine
+from sketchrnn.web import server as shared
 from sketchrnn.web.app import create_app
 
 MODELS = {"waves": small_model(), "bare": small_model(conditional=False)}
@@ -230,10 +234,30 @@ def test_files_are_written(client: httpx.Client) -> None:
 
 
 def test_a_long_line_of_files_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_app, "MOST_IN_LINE", 0)
+    monkeypatch.setattr(shared, "MOST_IN_LINE", 0)
     answer = client.post("/api/v1/read?name=a.svg", content=b"<svg/>")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
+
+
+def raw(client: httpx.Client, head: str, read_at_most: int = 0) -> socket.socket:
+    """A connection on which this head of a request was sent."""
+    line = socket.socket()
+    if read_at_most:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_at_most)
+    line.settimeout(60)
+    line.connect((client.base_url.host, client.base_url.port))
+    line.sendall(head.replace("\n", "\r\n").encode())
+    return line
+
+
+def test_a_file_is_taken_in_only_by_those_who_have_a_place(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MOST_IN_LINE", 0)
+    head = "POST /api/v1/read?name=a.svg HTTP/1.1\nHost: localhost\nContent-Length: 1000000\n\n"
+    with raw(client, head) as line:  # nothing follows, and yet there is an answer
+        assert b" 503 " in line.recv(65536)
 
 
 XML = b'<?xml version="1.0"?>\n<!DOCTYPE svg [<!ENTITY a "%s">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
@@ -282,6 +306,7 @@ def test_files_that_cannot_be_read(client: httpx.Client, name: str, content: byt
         ("complete", {"drawing": {"lines": [[[1, "2"]]]}}, "drawing.lines.0.0.1: "),
         ("complete", {"drawing": {"lines": [[[0, 0]] * 3000] * 2}}, "6,000 points"),
         ("complete", {"drawing": {"lines": []}, "z": [1, 2]}, "z is (2,); this model's z has 6 numbers"),
+        ("complete", {"drawing": {"lines": []}, "z": [[1] * 6, [1] * 5], "n": 2}, "z must be rows of 6 numbers"),
         ("complete", {"drawing": {"lines": []}, "z": [0] * 6, "model": "bare"}, "decoder only"),
         ("decode", {"z": [[1]]}, "z must have 6 numbers"),
         ("decode", {"z": [[0] * 6], "model": "bare"}, "no encoder"),
@@ -291,6 +316,7 @@ def test_files_that_cannot_be_read(client: httpx.Client, name: str, content: byt
         ("interpolate", {"a": {"lines": LINES}, "b": {"lines": LINES}, "method": "round"}, "method: "),
         ("encode", {"drawings": []}, "drawings: "),
         ("encode", {"drawings": [{"lines": [[[0, 0]] * 1000]}] * 6}, "6,000 points"),
+        ("encode", {"drawings": [{"lines": [[]] * 3000}] * 2}, "6,000 points"),
         ("density", {"drawing": {"lines": [[[0, 0]] * 1001]}}, "1,001 points"),
     ],
 )
@@ -335,8 +361,6 @@ def test_other_addresses_and_types(client: httpx.Client) -> None:
 
 
 def test_a_model_gone_wild_is_told(waves: list[Drawing]) -> None:
-    import torch
-
     model = small_model()
     with torch.no_grad():
         model.b_y[2] = -1e4
@@ -372,6 +396,64 @@ def test_a_client_that_goes_away_frees_its_work() -> None:
         assert figure(client, "sketchrnn_points_total ") < 50_000  # either of them alone would have been so many
 
 
+def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.2)
+    quick = small_model(conditional=False, max_length=5000)
+    with torch.no_grad():
+        quick.b_y[2] = -1e4  # no drawing ends by itself
+    body = '{"n": 10}'
+    head = (
+        "POST /api/v1/sample HTTP/1.1\nHost: localhost\nContent-Type: application/json\n"
+        f"Accept: application/x-ndjson\nContent-Length: {len(body)}\n\n{body}"
+    )
+    with running(create_app({"quick": quick})) as client, raw(client, head, read_at_most=1024) as line:
+        assert b" 200 " in line.recv(64)
+        while 'path="/api/v1/sample",status="200"} 1' not in client.get("/metrics").text:
+            pass
+        assert figure(client, "sketchrnn_jobs ") == 0
+        rest = b"".join(iter(lambda: line.recv(65536), b""))
+    assert b"done" not in rest
+
+
+def test_a_client_that_goes_while_it_sends_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    with running(create_app(MODELS)) as client:
+        for path, status in (("read?name=a.svg", 499), ("sample", 400)):
+            with raw(client, f"POST /api/v1/{path} HTTP/1.1\nHost: localhost\nContent-Length: 100\n\nabc"):
+                pass
+            counted = f'path="/api/v1/{path.partition("?")[0]}",status="{status}"}} 1'
+            while counted not in client.get("/metrics").text:
+                pass
+    assert not caplog.records
+
+
+def test_densities_hold_up_nobody_and_are_not_made_for_those_who_have_gone(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, made = threading.Event(), threading.Event(), list[Any]()
+
+    def slow(*given: Any) -> Any:
+        made.append(given)
+        begun.set()
+        assert go_on.wait(60)
+        return density(*given)
+
+    density = answers.density
+    monkeypatch.setattr(answers, "density", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client, "density", {"drawing": {"lines": LINES}})
+        assert begun.wait(60)
+        try:
+            with httpx.Client(base_url=client.base_url, timeout=0.5) as hasty, pytest.raises(httpx.ReadTimeout):
+                hasty.post("/api/v1/density", json={"drawing": {"lines": OTHER}})
+            assert len(post(client, "sample", {"n": 3})["drawings"]) == 3
+            assert len(post(client, "encode", {"drawings": [{"lines": LINES}]})["mu"]) == 1
+        finally:
+            go_on.set()
+        assert len(first.result()["q"]) == 6
+    post(client, "density", {"drawing": {"lines": THIRD}})
+    assert len(made) == 2
+
+
 def test_too_much_to_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_JOBS", 2)
     with running(create_app({"endless": endless_model()})) as client:
@@ -398,6 +480,7 @@ def test_a_request_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch)
         answer = client.post("/api/v1/sample", json=ENDLESS)
         assert answer.status_code == 503
         assert "longer than a request may" in answer.json()["detail"]
+        assert "retry-after" not in answer.headers  # it would take as long again
         assert "longer" in streamed(client, "sample", ENDLESS)[-1]["error"]
         wait_for(client, "sketchrnn_jobs ", 0)
 
@@ -455,11 +538,12 @@ def test_the_description_has_examples_that_work(client: httpx.Client) -> None:
             assert "HTTPValidationError" not in json.dumps(call)
             content = call.get("requestBody", {}).get("content", {}).get("application/json")
             if content:
-                for example in shapes[content["schema"]["$ref"].rpartition("/")[2]].get("examples", []):
+                of_form = shapes[content["schema"]["$ref"].rpartition("/")[2]].get("examples", [])
+                for example in [content["example"]] if "example" in content else of_form:
                     query = {"format": "svg"} if path.endswith("write") else {}
                     assert client.post(path, json=example, params=query).status_code == 200
                     tried += 1
-    assert tried >= 7
+    assert tried >= 9
 
 
 @pytest.fixture(scope="module")
@@ -500,6 +584,6 @@ def test_every_path_is_tried(description: Any) -> None:
 def test_events_are_waited_for_no_longer_than_the_client_is_there() -> None:
     async def gone_first() -> Any:
         gone = asyncio.create_task(asyncio.sleep(0))
-        return await web_app._first(asyncio.Queue(), gone)  # type: ignore[arg-type]
+        return await streams._first(asyncio.Queue(), gone)  # type: ignore[arg-type]
 
     assert asyncio.run(gone_first()) is None

@@ -1,5 +1,4 @@
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +8,10 @@ import torch
 from conftest import endless_model, small_model
 
 import sketchrnn
+from sketchrnn import Drawing
 from sketchrnn.generate import wanted_samples
 from sketchrnn.web import engine
-from sketchrnn.web.engine import Engine, Job, Overloaded
+from sketchrnn.web.engine import Encoded, Ending, Engine, Job, Overloaded
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -88,6 +88,43 @@ def test_a_plan_that_fails_is_its_own_failure_alone() -> None:
     assert len(answers[1]) == 2
 
 
+@pytest.mark.parametrize("broken", ["step", "plan", "encode"])
+def test_a_failure_is_that_of_one_model(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = {"broken": small_model(seed=1), "sound": small_model()}
+    step = engine.Batch.step
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("no memory")
+
+    if broken == "step":
+        monkeypatch.setattr(
+            engine.Batch, "step", lambda self, n: fail() if self.model is models["broken"] else step(self, n)
+        )
+    if broken == "encode":
+        monkeypatch.setattr(models["broken"], "encode_each", fail)
+    mine, answers, done = Engine(models), dict[str, Any](), threading.Event()
+
+    def of(name: str, begins: threading.Event) -> Job:
+        def plan(model: Any, _: Encoded) -> Any:
+            if name == "sound":
+                return wanted_samples(model, 2, seed=3)
+            return fail() if broken == "plan" else wanted_samples(model, 2)
+
+        return Job(name, [line(3)], plan, 48, lambda result: (answers.update({name: result}), begins.set()))  # type: ignore[func-returns-value]
+
+    mine.submit(of("broken", threading.Event()))
+    mine.submit(of("sound", done))
+    mine.start()
+    assert done.wait(60)
+    assert answers["sound"] == sketchrnn.sample(models["sound"], 2, seed=3)
+    again = threading.Event()
+    mine.submit(of("broken", again))
+    assert again.wait(60)
+    assert isinstance(answers["broken"], RuntimeError)
+    assert mine.alive
+    mine.stop()
+
+
 def test_a_damaged_model_fails_alone() -> None:
     damaged = small_model()
     with torch.no_grad():
@@ -115,20 +152,84 @@ def test_an_engine_that_has_ended_takes_nothing() -> None:
     assert mine.alive
     mine.stop()
     assert not mine.alive
-    with pytest.raises(Overloaded):
+    with pytest.raises(Ending):
         mine.submit(job("m", 1, print))
-    with pytest.raises(Overloaded):
-        mine.call(lambda: 1, print)
 
 
-def test_work_between_the_steps() -> None:
-    mine, said = Engine({"m": small_model()}), []
+def test_those_who_wait_are_told_of_the_end() -> None:
+    mine, answers = Engine({"m": endless_model()}), list[Any]()
+    mine.submit(job("m", 1, answers.append))
     mine.start()
-    mine.call(lambda: threading.current_thread().name, said.append)
-    mine.call(lambda: 1 // 0, said.append)
-    until = time.monotonic() + 60
-    while len(said) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
     mine.stop()
-    assert said[0] == "sketchrnn engine"
-    assert isinstance(said[1], ZeroDivisionError)
+    assert isinstance(answers[0], Ending)
+    assert mine.num_jobs == 0
+
+
+def line(points: int) -> Drawing:
+    return Drawing.from_lines([[[i, i % 3] for i in range(points)]])
+
+
+def test_few_points_are_encoded_at_once_and_none_for_those_who_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MOST_ENCODED", 10)
+    model, answers, done, chunks = small_model(), dict[int, Any](), threading.Event(), []
+    encode_each = model.encode_each
+    monkeypatch.setattr(
+        model, "encode_each", lambda given: (chunks.append(list(map(len, given))), encode_each(given))[1]
+    )
+
+    def keep(points: int, encoded: Encoded) -> list[Any]:
+        answers[points] = encoded
+        if len(answers) == 5:
+            done.set()
+        return []
+
+    mine = Engine({"m": model})
+    for points in (15, 4, 3, 6, 2):
+        mine.submit(Job("m", [line(points)], lambda _, e, points=points: keep(points, e), 0, lambda _: None))  # type: ignore[misc]
+    late = Job("m", [line(7)], lambda _, e: keep(7, e), 0, lambda _: None)
+    mine.submit(late)
+    mine.forget(late)
+    mine.start()
+    assert done.wait(60)
+    mine.stop()
+    assert [chunk for chunk in chunks if chunk] == [[2, 3, 4], [6], [15]]  # the small ones first
+    for points, (mu, sigma) in answers.items():
+        np.testing.assert_array_equal((mu, sigma), model.encode([line(points)]))
+
+
+def test_a_large_job_leaves_places_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PLACES", 8)
+    mine, begun, done, drawn = Engine({"m": endless_model()}), threading.Event(), threading.Event(), [0]
+
+    def plan(n: int, length: int) -> Any:
+        return lambda model, _: wanted_samples(model, n, max_length=length)
+
+    def count(number: int, rows: np.ndarray, ended: bool) -> None:
+        drawn[0] += len(rows)
+        begun.set()
+
+    mine.submit(Job("m", [], plan(20, 400), 8000, lambda _: None, count))
+    mine.start()
+    assert begun.wait(60)
+    mine.submit(Job("m", [], plan(1, 40), 40, lambda _: done.set()))
+    assert done.wait(60)
+    there = drawn[0]
+    mine.stop()
+    assert there < 8 * 400  # it did not wait for the first to end
+
+
+def test_small_jobs_find_room_when_large_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MOST_POINTS", 1000)
+    mine = Engine({"m": small_model()})
+
+    def of(points: int) -> Job:
+        return Job("m", [line(points // 2)], lambda *_: [], points - points // 2, print)
+
+    mine.submit(of(2000))  # alone, it may
+    with pytest.raises(Overloaded):
+        mine.submit(of(10))
+    mine = Engine({"m": small_model()})
+    mine.submit(of(400))
+    with pytest.raises(Overloaded):
+        mine.submit(of(160))
+    mine.submit(of(140))

@@ -63,6 +63,10 @@ def test_other_origins() -> None:
         assert answer.headers["access-control-allow-origin"] == "https://friend.example"
         answer = opened.get("/api/v1/models", headers={**origin, "Authorization": f"Bearer {TOKEN}"})
         assert answer.headers["access-control-allow-origin"] == "https://friend.example"
+        refused = opened.post("/api/v1/sample", headers=origin, content=b"{}")
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://friend.example"
+        assert refused.headers["access-control-expose-headers"] == "Retry-After"
         other = opened.options("/api/v1/sample", headers={**ask, "Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
 
@@ -75,7 +79,7 @@ def large(chunks: int) -> Iterator[bytes]:
 def test_a_large_body_is_refused_while_it_is_read(client: httpx.Client) -> None:
     answer = client.post("/api/v1/sample", content=b"a" * (guard.MOST_BODY + 1))
     assert answer.status_code == 413
-    assert "2 MiB" in answer.json()["detail"]
+    assert "1 MiB" in answer.json()["detail"]
     try:  # without a length, in chunks that would never end
         answer = client.post("/api/v1/sample", content=large(5000), headers={"Content-Type": "application/json"})
         assert answer.status_code == 413
@@ -113,6 +117,15 @@ def test_too_many_requests_at_the_same_time(client: httpx.Client, monkeypatch: p
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert client.get("/healthz").status_code == 200
+
+
+def test_the_bodies_of_all_requests_together_are_bounded(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MOST_HELD", 100_000)
+    for _ in range(3):  # what was refused, or answered, counts no more
+        answer = client.post("/api/v1/sample", content=b"a" * 200_000)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert client.post("/api/v1/sample", json={"label": "a" * 90_000}).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/api/v1/models", "/api/v1/nothing"])

@@ -8,26 +8,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sketchrnn.web import app
+from sketchrnn.web import answers
+from sketchrnn.web.reader import answer
+from sketchrnn.web.server import Server
 
 
-def read(name: str, content: bytes, *fit: str) -> Any:
+def test_it_is_a_process_of_its_own() -> None:
+    content = b'{"drawing": [[[0, 3], [0, 4]]]}\n'
     done = subprocess.run(
-        [sys.executable, "-m", "sketchrnn.web.reader", name, *fit], input=content, capture_output=True, timeout=60
+        [sys.executable, "-m", "sketchrnn.web.reader", "a.ndjson"], input=content, capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert (
+        json.loads(done.stdout)
+        == answer(content, "a.ndjson")
+        == {"drawings": [{"lines": [[[0, 0], [3, 4]]]}], "left_out": 0}
+    )
 
 
 def test_it_reads_and_fits() -> None:
     content = b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0C50 0 50 50 0 50" stroke="red"/></svg>'
-    [plain] = read("a.svg", content)["drawings"]
-    [fitted] = read("a.svg", content, "255", "10")["drawings"]
+    [plain] = answer(content, "a.svg")["drawings"]
+    [fitted] = answer(content, "a.svg", "255", "10")["drawings"]
     assert len(fitted["lines"][0]) <= 10 < len(plain["lines"][0])
     assert np.ptp(fitted["lines"][0], axis=0).max() == 255
     group = b'<g class="drawing" transform="scale(2)"><path d="M0 0L5 5"/></g>'
     own = b'<svg xmlns="http://www.w3.org/2000/svg">' + group + b"</svg>"
-    assert read("a.svg", own, "255", "10")["drawings"] == [{"lines": [[[0, 0], [5, 5]]]}]
+    assert answer(own, "a.svg", "255", "10")["drawings"] == [{"lines": [[[0, 0], [5, 5]]]}]
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,17 +46,23 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "MemoryError" in done.stderr
 
 
-async def answer(name: str, content: bytes) -> Any:
-    return await app._read(name, content, [])
+async def from_process(name: str, content: bytes) -> Any:
+    return await answers._read(Server({}, None), name, content, [])
 
 
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
-    monkeypatch.setattr(app, "READ_SECONDS", 0.001)
-    assert "takes too long" in asyncio.run(answer("a.svg", b"<svg/>"))["error"]
+    monkeypatch.setattr(answers, "READ_SECONDS", 0.001)
+    assert "takes too long" in asyncio.run(from_process("a.svg", b"<svg/>"))["error"]
 
 
 def test_too_many_points() -> None:
     rows = json.dumps({"drawing": [[list(range(2000)), list(range(2000))]]}).encode() + b"\n"
-    assert "100,000 points" in read("a.ndjson", rows * 51)["error"]
+    assert "100,000 points" in answer(rows * 51, "a.ndjson")["error"]
+
+
+def test_what_cannot_be_read_is_one_sentence() -> None:
+    said = answer(b"not xml", "a.svg")["error"]
+    assert said.startswith("a.svg")
+    assert "/" not in said.replace("a.svg", "")

@@ -7,19 +7,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import endless_model, small_model
+from conftest import endless_model, running, small_model
 
 import sketchrnn
 from sketchrnn.cli import main
 from sketchrnn.web import serve
+from sketchrnn.web.app import create_app
 
-COMMAND = [sys.executable, "-c", "import sys; from sketchrnn.cli import main; sys.exit(main(sys.argv[1:]))", "serve"]
+COMMAND = "import sys; from sketchrnn.cli import main; sys.exit(main(['serve', *sys.argv[1:]]))"
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], httpx.Client, str]]:
-    command = [*COMMAND, *map(str, arguments), "--port", "0"]
+def served(*arguments: object, before: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx.Client, str]]:
+    command = [sys.executable, "-c", before + COMMAND, *map(str, arguments), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -48,10 +49,11 @@ def served(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], httpx.Cl
 
 
 def test_a_signal_lets_what_has_begun_come_to_its_end(models: Path) -> None:
-    with served(models / "endless.safetensors", models / "cat") as (process, client, line):
+    before = "from sketchrnn.web import serve; serve.DRAIN_SECONDS = 200; "
+    with served(models / "endless.safetensors", models / "cat", before=before) as (process, client, line):
         assert line.startswith("serving endless, cat at http://127.0.0.1:")
         assert client.get("/readyz").status_code == 200
-        body = {"n": 10, "max_length": 1000}
+        body = {"n": 10, "max_length": 300}
         with client.stream("POST", "/api/v1/sample", json=body, headers={"Accept": "application/x-ndjson"}) as answer:
             lines = answer.iter_lines()
             next(lines)
@@ -68,6 +70,55 @@ def test_a_signal_lets_what_has_begun_come_to_its_end(models: Path) -> None:
         assert process.wait(30) in (0, -signal.SIGTERM)
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+ENDLESS = {"n": 10, "max_length": 5000}
+STREAM = {"Accept": "application/x-ndjson"}
+
+
+def test_what_has_begun_has_its_time_and_no_more(models: Path) -> None:
+    before = "from sketchrnn.web import serve; serve.DRAIN_SECONDS = 0.1; "
+    with (
+        served(models / "endless.safetensors", before=before) as (process, client, _),
+        client.stream("POST", "/api/v1/sample", json=ENDLESS, headers=STREAM) as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        assert json.loads(list(lines)[-1]) == {"error": "the server is ending; try again in a few seconds"}
+        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_a_second_signal_ends_it_at_once(models: Path) -> None:
+    with (
+        served(models / "endless.safetensors") as (process, client, _),
+        client.stream("POST", "/api/v1/sample", json=ENDLESS, headers=STREAM) as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        while client.get("/readyz").status_code == 200:
+            pass
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.RemoteProtocolError):  # it is cut off
+            list(lines)
+        assert process.wait(30) == -signal.SIGTERM
+
+
+def test_who_sends_no_head_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.5)
+    hello = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    with running(create_app({"m": small_model()}), http=serve.Patient) as client:
+        there = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(there, timeout=60) as silent, socket.create_connection(there, timeout=60) as slow:
+            slow.sendall(hello + b"\r\n" + hello)  # a whole one, and the next one's beginning
+            assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+            for line in (silent, slow):
+                with suppress(ConnectionResetError):
+                    assert line.recv(65536) == b""
+        assert client.get("/healthz").status_code == 200
 
 
 def test_the_token_and_an_interruption(models: Path) -> None:

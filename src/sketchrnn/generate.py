@@ -138,6 +138,11 @@ class Batch:
         """Drawings that grow or wait."""
         return len(self._growing) + len(self._waiting)
 
+    @property
+    def free(self) -> int:
+        """Drawings more that would begin to grow with the next step."""
+        return self._sampler.free - len(self._waiting)
+
     def add(self, wanted: Wanted) -> Growing:
         """Takes a drawing in; it begins to grow with the next step for which there is a place."""
         growing = Growing(self.model, wanted)
@@ -300,8 +305,7 @@ def analogy(
         temperature, seed: as in `sample`.
     """
     _require_conditional(model)
-    z_a, z_b, z_c = model.encode_each([a, b, c])[0]
-    return decode(model, z_a + (z_b - z_c), n=n, temperature=temperature, seed=seed)
+    return decode(model, sum_of(*model.encode_each([a, b, c])[0]), n=n, temperature=temperature, seed=seed)
 
 
 def complete(
@@ -409,6 +413,11 @@ def between(
         raise ValueError(f"method is {method!r}, not spherical or linear")
     path = slerp if method == "spherical" else lerp
     return np.stack([path(z_a, z_b, t) for t in np.linspace(0, 1, steps)])
+
+
+def sum_of(z_a: NDArray[np.float32], z_b: NDArray[np.float32], z_c: NDArray[np.float32]) -> NDArray[np.float32]:
+    """z_a + (z_b - z_c): what `analogy` draws."""
+    return z_a + (z_b - z_c)
 
 
 def typical_size(model: SketchRNN, *, n: int = 64, seed: int = 0) -> float:

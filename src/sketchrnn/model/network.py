@@ -5,7 +5,7 @@ Everything here is in normalised units; `encode` alone takes drawings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ from sketchrnn.kernels import compiled
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
 from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, steady_layout
 
-ENCODE_AT_ONCE = 256  # drawings; bounds the memory of encoding a large set
+# the most that is encoded at once: 8 KB a point with an encoder of 256 units
+ENCODE_DRAWINGS = 256
+ENCODE_POINTS = 16_384  # a drawing that has more goes alone
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,18 @@ def _laid_out(rows: Tensor, lengths: Tensor, points: Layout, steps: Layout) -> P
     before = torch.where(steps.step - 1 < count, place + steps.step - 1, end)
     before = torch.where(steps.step == 0, start, before)
     return PackedBatch(lengths, points, rows[forward], rows[backward], steps, rows[before], rows[target])
+
+
+def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Start and end of what is encoded at once, of drawings of these lengths."""
+    start = points = 0
+    for i, length in enumerate(lengths):
+        if i > start and (i - start == ENCODE_DRAWINGS or points + length > ENCODE_POINTS):
+            yield start, i
+            start, points = i, 0
+        points += length
+    if start < len(lengths):
+        yield start, len(lengths)
 
 
 class SketchRNN(nn.Module):
@@ -262,7 +276,10 @@ class SketchRNN(nn.Module):
         """
         if not self.config.conditional:
             raise ValueError("this model has no z: it was trained decoder only (unconditional)")
-        rows = np.atleast_2d(np.asarray(z, dtype=np.float32))
+        try:
+            rows = np.atleast_2d(np.asarray(z, dtype=np.float32))
+        except (ValueError, TypeError):
+            raise ValueError(f"z must be rows of {self.config.z_size} numbers, all alike") from None
         if rows.ndim != 2 or rows.shape[1] != self.config.z_size:
             raise ValueError(f"z is {np.shape(z)}; this model's z has {self.config.z_size} numbers")
         if not np.isfinite(rows).all():
@@ -280,8 +297,8 @@ class SketchRNN(nn.Module):
             raise ValueError("this model has no encoder: it was trained decoder only (unconditional)")
         mu = np.zeros((len(drawings), self.config.z_size), np.float32)
         sigma = np.ones_like(mu)
-        for start in range(0, len(drawings), ENCODE_AT_ONCE):
-            batch, order = self.pack_drawings(list(map(self.placed, drawings[start : start + ENCODE_AT_ONCE])))
+        for start, end in _chunks(list(map(len, drawings))):
+            batch, order = self.pack_drawings(list(map(self.placed, drawings[start:end])))
             mean, sigma_hat = self.encoder(batch)
             mu[start + order] = mean.cpu().numpy()
             sigma[start + order] = torch.exp(sigma_hat / 2).cpu().numpy()
@@ -300,8 +317,8 @@ class SketchRNN(nn.Module):
             return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(s for _, s in parts)])
         mu = np.zeros((len(drawings), self.config.z_size), np.float32)
         sigma = np.ones_like(mu)
-        for start in range(0, len(drawings), ENCODE_AT_ONCE):
-            batch, order = self.pack_drawings(list(map(self.placed, drawings[start : start + ENCODE_AT_ONCE])))
+        for start, end in _chunks(list(map(len, drawings))):
+            batch, order = self.pack_drawings(list(map(self.placed, drawings[start:end])))
             # the kernels treat every row alike; a product of torch does so in one shape only
             for place, h in zip(start + order, self._last_outputs(batch, 1.0, None).split(1), strict=True):
                 alone = h.clone()

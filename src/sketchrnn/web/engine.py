@@ -1,4 +1,4 @@
-"""One thread that owns the models and draws for everybody at once.
+"""Draws for everybody at once, on a thread that owns the batches; a second thread encodes what is to be encoded first.
 
 What arrives together, or while others are drawn, is computed in one batch. Between any two steps a request may join,
 and one whose client has gone leaves. The answer to a request does not depend on the others: see `generate.Batch`.
@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +25,24 @@ log = logging.getLogger(__name__)
 WINDOW = 0.002  # seconds that a first request waits for others, so that they begin together
 PLACES = 256  # drawings of a model that grow at the same time
 MOST_JOBS = 512
-MOST_CALLS = 16  # that wait for the engine's thread
-MOST_POINTS = 500_000  # that all jobs together may still want
+MOST_POINTS = 500_000  # that all jobs together may give and still want
+SHARE = 4  # a job may be as large as this part of what is left of them: small ones find room when large ones do not
+MOST_ENCODED = 5_000  # points that are encoded at once, if not of one job
 SECONDS = 60.0  # that a job may take
 STEP_SECONDS = 0.02  # how long a step of a batch should take: then others get their turn, and points are sent
 MOST_STEPS = 32
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.float32]]
 Points = NDArray[np.float32]
+NONE: Encoded = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
 
 
 class Overloaded(Exception):
     """There is too much to do: the request should come again later."""
+
+
+class Ending(Exception):
+    """The engine ends: another may do it."""
 
 
 class TooLong(Exception):
@@ -61,16 +66,28 @@ class Job:
     on_done: Callable[[list[Drawing] | Exception], None]
     on_points: Callable[[int, Points, bool], None] | None = None
     """New points of a drawing, and whether it has ended; None where only the whole is wanted."""
+    given: int = field(init=False)
+    """Points that are to be encoded."""
+    encoded: Encoded | Exception = NONE
+    waiting: deque[Wanted] = field(default_factory=deque)
+    """Those that have no place yet."""
     growing: list[Growing] = field(default_factory=list)
-    running: int = 0
-    """Drawings that have not ended."""
+    """Those that have or had one, in order."""
+    num_ended: int = 0
     until: float = 0.0
     gone: bool = False
     """Nobody waits for it any more."""
 
+    def __post_init__(self) -> None:
+        self.given = sum(map(len, self.drawings))
+
+    @property
+    def num_growing(self) -> int:
+        return len(self.growing) - self.num_ended
+
 
 class Engine:
-    """Draws for everybody, on a thread of its own."""
+    """Draws for everybody, on threads of its own."""
 
     def __init__(self, models: Mapping[str, SketchRNN]) -> None:
         self.models = dict(models)
@@ -78,23 +95,31 @@ class Engine:
         self._batches: dict[str, Batch] = {}
         self._pace: dict[str, float] = {}  # seconds that a point of all drawings of a model took the last time
         self._jobs: dict[Job, None] = {}  # in order; those that wait for their turn too
-        self._new: deque[Job] = deque()
+        self._to_encode: list[Job] = []
+        self._to_plan: deque[Job] = deque()
+        self._planned: dict[Job, None] = {}
         self._owner: dict[Growing, tuple[Job, int]] = {}
-        self._calls: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="sketchrnn engine", daemon=True)
+        self._threads = [
+            threading.Thread(target=work, name=f"sketchrnn {name}", daemon=True)
+            for name, work in (("engine", self._draw), ("encoder", self._encode))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; what it had to do is given up."""
+        """Ends the threads; those who wait for something are told."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+            self._wake.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=5)
+        for job in list(self._jobs):
+            self._end(job, Ending())
 
     @property
     def num_jobs(self) -> int:
@@ -102,111 +127,128 @@ class Engine:
 
     @property
     def num_drawings(self) -> int:
-        """Drawings that grow or wait."""
-        return len(self._owner)
+        """Drawings that grow or wait for a place."""
+        with self._wake:
+            return sum(job.num_growing + len(job.waiting) for job in self._jobs)
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, job: Job) -> None:
         """Takes a job; it answers by `on_points` and `on_done`.
 
         Raises:
             Overloaded: there is too much to do.
+            Ending: the engine ends.
         """
         with self._wake:
-            waiting = sum(each.points for each in self._jobs)
-            if self._stopping or len(self._jobs) >= MOST_JOBS or (self._jobs and waiting + job.points > MOST_POINTS):
+            if self._stopping:
+                raise Ending
+            left = MOST_POINTS - sum(each.given + each.points for each in self._jobs)
+            too_large = bool(self._jobs) and SHARE * (job.given + job.points) > left
+            if len(self._jobs) >= MOST_JOBS or too_large:
                 raise Overloaded
             job.until = time.monotonic() + SECONDS
             self._jobs[job] = None
-            self._new.append(job)
-            self._wake.notify()
-
-    def call(self, work: Callable[[], Any], on_done: Callable[[Any], None]) -> None:
-        """Runs `work` on the engine's thread, between two steps; `on_done` gets what it returns or raises.
-
-        Raises:
-            Overloaded: there is too much to do.
-        """
-
-        def run() -> None:
-            try:
-                result = work()
-            except Exception as error:
-                result = error
-            on_done(result)
-
-        with self._wake:
-            if self._stopping or len(self._calls) >= MOST_CALLS:
-                raise Overloaded
-            self._calls.append(run)
-            self._wake.notify()
+            (self._to_encode if job.drawings else self._to_plan).append(job)
+            self._wake.notify_all()
 
     def forget(self, job: Job) -> None:
         """Gives a job up: its client has gone."""
         with self._wake:
             job.gone = True
-            self._wake.notify()
+            self._wake.notify_all()
 
-    def _run(self) -> None:
+    def _encode(self) -> None:
         while True:
             with self._wake:
-                while not (self._new or self._owner or self._calls or self._stopping):
+                while not (self._to_encode or self._stopping):
                     self._wake.wait()
                 if self._stopping:
                     return
-                idle = not self._owner
+                part = self._next_to_encode()
+            there = [job for job in part if not job.gone]
+            try:
+                model = self.models[part[0].model]
+                mu, sigma = model.encode_each([drawing for job in there for drawing in job.drawings])
+                first = 0
+                for job in there:
+                    rows = slice(first, first := first + len(job.drawings))
+                    job.encoded = mu[rows], sigma[rows]
+            except Exception as error:  # a bug, or no memory: nobody shall wait for ever
+                log.exception("the encoder of the model %s failed", part[0].model)
+                for job in there:
+                    job.encoded = error
+            with self._wake:
+                self._to_plan.extend(part)
+                self._wake.notify_all()
+
+    def _next_to_encode(self) -> list[Job]:
+        """Jobs of one model, the small ones first, that have few points together."""
+        order, part, points = sorted(self._to_encode, key=lambda job: job.given), list[Job](), 0
+        for job in order:
+            if job.model == order[0].model and (not part or points + job.given <= MOST_ENCODED):
+                part.append(job)
+                points += job.given
+        self._to_encode = [job for job in self._to_encode if job not in part]
+        return part
+
+    def _draw(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._to_plan or self._planned or self._stopping):
+                    self._wake.wait()
+                if self._stopping:
+                    return
+                idle = not self._planned
             if idle and WINDOW:
                 time.sleep(WINDOW)
-            try:
-                self._turn()
-            except Exception as error:  # a bug, or no memory: nobody shall wait for ever
-                log.exception("the engine failed")
-                self._fail_all(RuntimeError(str(error)))
+            self._turn()
 
     def _turn(self) -> None:
         with self._wake:
-            new = list(self._new)
-            self._new.clear()
-            call = self._calls.popleft() if self._calls else None  # one at a time: those who draw wait for it
-        if call is not None:
-            call()
+            jobs, new = list(self._jobs), list(self._to_plan)
+            self._to_plan.clear()
         now = time.monotonic()
-        for job in list(self._jobs):
+        for job in jobs:
             if job.gone:
                 self._end(job, None)
             elif now > job.until:
                 self._end(job, TooLong())
-        self._plan([job for job in new if job in self._jobs])
-        for name, batch in list(self._batches.items()):
-            if len(batch):
-                self._grow(name, batch)
+        for job in new:
+            if job in self._jobs:
+                self._plan(job)
+        for name in dict.fromkeys(job.model for job in self._planned):
+            try:
+                self._grow(name)
+            except Exception as error:  # a bug, or no memory: it is this model's alone, and nobody shall wait for ever
+                log.exception("drawing with the model %s failed", name)
+                self._batches.pop(name, None)
+                for job in [job for job in self._planned if job.model == name]:
+                    self._end(job, RuntimeError(str(error)))
 
-    def _plan(self, jobs: Sequence[Job]) -> None:
-        """Encodes what is to be encoded, all at once, and lets the drawings begin."""
-        for name in dict.fromkeys(job.model for job in jobs):
-            model, mine = self.models[name], [job for job in jobs if job.model == name]
-            mu, sigma = model.encode_each([drawing for job in mine for drawing in job.drawings])
-            first = 0
-            for job in mine:
-                part = slice(first, first := first + len(job.drawings))
-                try:
-                    wanted = job.plan(model, (mu[part], sigma[part]))
-                except ValueError as error:
-                    self._end(job, error)
-                    continue
-                if name not in self._batches:
-                    self._batches[name] = Batch(model, PLACES)
-                job.growing = [self._batches[name].add(each) for each in wanted]
-                job.running = len(job.growing)
-                self._owner |= {each: (job, i) for i, each in enumerate(job.growing)}
-                if not job.running:
-                    self._end(job, [])
+    def _plan(self, job: Job) -> None:
+        try:
+            if isinstance(job.encoded, Exception):
+                raise job.encoded
+            job.waiting.extend(job.plan(self.models[job.model], job.encoded))
+        except ValueError as error:
+            self._end(job, error)
+        except Exception as error:
+            log.exception("a request to the model %s failed", job.model)
+            self._end(job, error)
+        else:
+            self._planned[job] = None
+            if not job.waiting:
+                self._end(job, [])
 
-    def _grow(self, name: str, batch: Batch) -> None:
+    def _grow(self, name: str) -> None:
         """Some points more for all drawings of a model, as many as fit into the time."""
+        if name not in self._batches:
+            self._batches[name] = Batch(self.models[name], PLACES)
+        batch = self._batches[name]
+        self._enter(batch, [job for job in self._planned if job.model == name and job.waiting])
         steps = max(1, min(MOST_STEPS, int(STEP_SECONDS / self._pace.get(name, STEP_SECONDS))))
         began = time.perf_counter()
         grown = batch.step(steps)
@@ -221,11 +263,25 @@ class Engine:
                     if len(points) or growing.ended:
                         job.on_points(number, points, growing.ended)
                 if growing.ended:
-                    job.running -= 1
-                    if not job.running:
+                    job.num_ended += 1
+                    if not job.num_growing and not job.waiting:
                         self._end(job, [each.drawing() for each in job.growing])
             except ValueError as error:  # the model's weights are damaged
                 self._end(job, error)
+
+    def _enter(self, batch: Batch, jobs: Sequence[Job]) -> None:
+        """Gives places to one drawing of each job in turn. No job takes more than it leaves free, so that one that
+        comes later finds a place however much the others want (dynamic thresholds: Choudhury and Hahne, 1998)."""
+        turns = deque(jobs)
+        while turns:
+            job = turns.popleft()
+            if job.num_growing >= batch.free:
+                continue
+            growing = batch.add(job.waiting.popleft())
+            self._owner[growing] = job, len(job.growing)
+            job.growing.append(growing)
+            if job.waiting:
+                turns.append(job)
 
     def _end(self, job: Job, result: list[Drawing] | Exception | None) -> None:
         if job.model in self._batches:
@@ -233,13 +289,8 @@ class Engine:
         for growing in job.growing:
             self._owner.pop(growing, None)
             self.points_drawn += growing.num_drawn
+        self._planned.pop(job, None)
         with self._wake:
             self._jobs.pop(job, None)
         if result is not None:
             job.on_done(result)
-
-    def _fail_all(self, error: Exception) -> None:
-        for job in list(self._jobs):
-            self._end(job, error)
-        self._batches.clear()
-        self._owner.clear()

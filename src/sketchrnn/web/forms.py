@@ -78,7 +78,7 @@ class WireDrawing(Form):
 
 def _bounded(given: Any) -> Any:
     drawings = given if isinstance(given, list) else [given]
-    points = sum(len(line) for drawing in drawings for line in drawing.lines)
+    points = sum(max(1, len(line)) for drawing in drawings for line in drawing.lines)
     if points > MOST_GIVEN_POINTS:
         raise ValueError(f"there are {points:,} points; a request may have {MOST_GIVEN_POINTS:,}")
     return given

@@ -21,16 +21,14 @@ MOST_POINTS = 100_000  # in an answer
 MOST_COUNTED = 100_000  # drawings of a file
 
 
-def main(arguments: list[str]) -> dict[str, Any]:
+def answer(content: bytes, name: str, *fit: str) -> dict[str, Any]:
     """The answer for a file of this name, and for drawings to be fitted their size and most points."""
-    _bound()
     from sketchrnn import formats
     from sketchrnn.data.inputs import in_foreign_units
 
-    name, *fit = arguments
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        path.write_bytes(sys.stdin.buffer.read())
+        path.write_bytes(content)
         try:
             drawings = formats.iterate(path)
             first = list(islice(drawings, MOST_DRAWINGS))
@@ -45,12 +43,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
             return {"error": f"{name} needs more memory than a file that is sent may"}
     if sum(map(len, first)) > MOST_POINTS:
         return {"error": f"{name} has more than {MOST_POINTS:,} points; send a simpler drawing"}
-    answer = [
+    found = [
         {"lines": [line.tolist() for line in each.lines()]}
         | ({} if each.label is None else {"label": each.label[:200]})
         for each in first
     ]
-    return {"drawings": answer, "left_out": left_out}
+    return {"drawings": found, "left_out": left_out}
 
 
 def _bound() -> None:
@@ -63,4 +61,5 @@ def _bound() -> None:
 
 
 if __name__ == "__main__":
-    json.dump(main(sys.argv[1:]), sys.stdout, allow_nan=False)
+    _bound()
+    json.dump(answer(sys.stdin.buffer.read(), *sys.argv[1:]), sys.stdout, allow_nan=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -14,6 +16,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import sketchrnn
 from sketchrnn.data.dataset import Dataset
@@ -22,7 +25,10 @@ from sketchrnn.web.app import create_app
 from sketchrnn.web.guard import Guard
 
 SHIPPED = Path(__file__).parents[1] / "models"
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = 10
+HEAD_SECONDS = 10  # in which the head of a request must have arrived, from its first byte or the connection's beginning
+IDLE_SECONDS = 30  # for which a connection is kept for another request
+TAKE_SECONDS = 30  # in which a client must have taken something of what was sent
 
 
 def serve(
@@ -71,8 +77,9 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        http=Patient,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=1,  # after `Draining` has waited
         h11_max_incomplete_event_size=64 * 1024,
         limit_concurrency=1000,
         lifespan="on",
@@ -81,7 +88,34 @@ def serve(
     said(f"serving {', '.join(loaded)} at {address}{'#token=' + token if token else ''}")
     if open_page:
         webbrowser.open(f"{address}{'#token=' + token if token else ''}")
+    gc.freeze()  # what is loaded stays; looking through it again and again, a large request took seven times as long
     Draining(config, app).run(sockets=[bound])
+
+
+class Patient(H11Protocol):
+    """HTTP over a connection that is closed when the head of a request does not come: uvicorn alone waits for ever."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:  # the head is there
+            self._cancel()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _cancel(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class Draining(uvicorn.Server):
@@ -94,7 +128,7 @@ class Draining(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._app.draining:
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
             return
         self._captured_signals.append(sig)
         self._app.draining = True
@@ -103,6 +137,11 @@ class Draining(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         ended = await super().on_tick(counter)
         return ended or (self._app.draining and (not self._app.running or time.monotonic() > self._until))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if not self.force_exit:
+            self._app.end()
+        await super().shutdown(sockets)
 
 
 def load_models(models: Sequence[str], *, device: str = "auto") -> dict[str, SketchRNN]:
@@ -155,6 +194,8 @@ def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections have it from the socket that takes them
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKE_SECONDS * 1000)
         bound.bind(address)
         bound.listen(1024)
     except OSError as error:
