@@ -123,6 +123,7 @@ export const text = {
     empty: 'Fill A, B and C.',
     examples: 'Three examples',
     ready: 'The result is ready.',
+    nothing: 'The model drew nothing. Ask for another.',
   },
   map: {
     label: 'Map of drawings. Arrow keys move, Enter decodes, Shift and Enter starts a path.',

@@ -146,7 +146,7 @@ export function mapView(studio: Studio): View {
       const found = await latest.run((signal) => backend.decode(model.name, z, { ...settings, signal }))
       if (!found) return
       decoded.put(centred(found.at(-1)!))
-      take.disabled = false
+      take.disabled = decoded.strokes.length === 0
       if (found.length > 1) tiles.forEach((tile, i) => tile.put(centred(found[i]!)))
     } catch (error) {
       studio.failed(error, notice, () => {

@@ -58,7 +58,9 @@ export function sumView(studio: Studio): View {
       const found = await latest.run((signal) => backend.analogy(model.name, da, db, dc, 1, { ...settings, signal }))
       if (!found) return
       picture.put(centred(found[0]!))
-      another.disabled = take.disabled = false
+      another.disabled = false
+      take.disabled = picture.strokes.length === 0
+      if (take.disabled) notice.empty(text.sum.nothing)
       studio.announce(text.sum.ready)
     } catch (error) {
       rest(() => studio.failed(error, notice, () => void ask()))
