@@ -138,10 +138,11 @@ export function morphView(studio: Studio): View {
 
   /** To the next picture of the strip, from the last to the first. */
   function stepOn(): void {
-    const next = Math.floor(+share.value * (SHOWN - 1) + 1) / (SHOWN - 1)
-    goTo(next > 1 ? 0 : next)
+    const next = (Math.round(+share.value * (SHOWN - 1)) + 1) % SHOWN
+    goTo(next / (SHOWN - 1))
   }
 
+  pause()
   return {
     element: view,
     sheets: { from: a, to: b },
