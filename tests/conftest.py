@@ -1,6 +1,7 @@
 """What several tests need: small drawings of our own making, small models, and the folder of real drawings."""
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import httpx
@@ -95,6 +96,33 @@ def small_model(cell: str = "lstm", *, conditional: bool = True, max_length: int
 @pytest.fixture
 def model(cell: str) -> SketchRNN:
     return small_model(cell)
+
+
+def missing(reason: str) -> NoReturn:
+    """A test cannot look at what it is for; continuous integration must not pass without having looked."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync", "--no-first-run"]
+
+
+@pytest.fixture(scope="module")  # its event loop is in the way of tests that have their own
+def chromium() -> Iterator[Any]:
+    """A browser for tests of the page: that of the variable CHROMIUM, or one on the path."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if not path:
+        missing("no Chromium was found: set CHROMIUM to one")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@ import functools
 import gzip
 import http.server
 import json
-import os
 import re
 import shutil
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import small_model
+from conftest import missing, small_model
 
 import sketchrnn
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
@@ -40,13 +39,6 @@ def stand_in(tmp_path, monkeypatch):
     (static / "assets" / "index-1.js").write_text("1")
     monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path / "package")
     return static
-
-
-def missing(reason):
-    """Continuous integration must not pass without having looked."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture
@@ -155,28 +147,6 @@ def test_a_site_is_below_ten_megabytes(built, waves, tmp_path):
 
 
 # -- in a real browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        missing("no Chromium was found: set CHROMIUM to one")
-    from playwright import sync_api as playwright
-
-    with playwright.sync_playwright() as started:
-        flags = (
-            "disable-gpu",
-            "disable-background-networking",
-            "disable-component-update",
-            "disable-sync",
-            "no-first-run",
-        )
-        browser = started.chromium.launch(
-            executable_path=found, args=["--no-sandbox", *(f"--{flag}" for flag in flags)], env=dict(os.environ)
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

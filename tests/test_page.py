@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import small_model
+from conftest import missing, small_model
 from PIL import Image
 
 import sketchrnn
@@ -35,9 +33,6 @@ PACKAGE = Path(sketchrnn.__file__).parent
 PAGE = PACKAGE / "web" / "static" / "index.html"
 MODEL = PACKAGE / "models" / "cat.safetensors"
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-FLAGS += ["--disable-sync", "--no-first-run"]
 
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {
@@ -60,13 +55,6 @@ EARS: list[list[Spot]] = [
     [(0.25, 0.42), (0.22, 0.18), (0.4, 0.28)],
     [(0.6, 0.28), (0.78, 0.18), (0.75, 0.42)],
 ]
-
-
-def missing(reason: str) -> None:
-    """Continuous integration must not pass without having looked."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextmanager
@@ -101,20 +89,6 @@ def address(models: list[str]) -> Iterator[str]:
         missing("the page is not built: run `make page`")
     with serving(*models, "--port", "0") as (address, _):
         yield address
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not path:
-        missing("no Chromium was found: set CHROMIUM to one")
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Visitor:
@@ -325,6 +299,24 @@ def test_the_model_can_begin(visitor: Visitor) -> None:
     visitor.expect(".answer .status", "Taken")
 
 
+def test_a_model_that_draws_nothing_says_so_and_is_asked_once(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    asked: list[Any] = []
+    nothing = {"content_type": "application/json", "body": '{"drawings": [{"lines": []}]}'}
+    visitor.page.route("**/api/v1/sample", lambda route: (asked.append(route), route.fulfill(**nothing)))
+    visitor.click("Let it begin")
+    visitor.expect(".answer .status", "drew nothing")
+    visitor.page.unroute("**/api/v1/sample")
+    visitor.page.route("**/api/v1/sample", lambda route: (asked.append(route), route.continue_()))
+    visitor.press("n")
+    visitor.strokes(0, -1)
+    visitor.press("n")
+    visitor.until(lambda: len(asked) == 3)
+    visitor.strokes(0, -1)
+    visitor.answered()
+    assert len(asked) == 3
+
+
 # -- 2. many endings
 
 
@@ -382,6 +374,25 @@ def test_the_way_between_two_drawings(visitor: Visitor) -> None:
     visitor.until(lambda: slider.input_value() != "0.5")
 
 
+def test_morph_stands_still_where_that_is_asked(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(reduced_motion="reduce")
+    visitor.go("Morph")
+    visitor.click("Two examples")
+    visitor.expect(".view-morph .strip .tile:enabled", count=9)
+    slider = visitor.page.get_by_label("Share of the second drawing")
+    seen = []
+    for _ in range(9):
+        visitor.click("Next step")
+        seen.append(slider.input_value())
+    assert (seen[0], seen[-1], len(set(seen))) == ("0.13", "0", 9)
+    visitor.page.wait_for_timeout(200)
+    assert slider.input_value() == "0"
+    visitor.page.wait_for_timeout(400)  # what is on the sheets has been kept
+    visitor.page.reload()
+    visitor.expect(".view-morph")
+    visitor.click("Next step")
+
+
 # -- 5. arithmetic
 
 
@@ -426,6 +437,40 @@ def test_map_hover_click_drag_and_keys(visitor: Visitor) -> None:
     visitor.until(lambda: line.get_attribute("d") not in ("", walked))
     visitor.click("Take into Draw")
     visitor.expect(".view-draw")
+
+
+def test_a_map_of_what_the_model_did_not_learn_says_so(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.route(
+        "**/api/v1/map*",
+        lambda route: route.fulfill(body=route.fetch().text().replace('"label": "cat"', '"label": "owl"')),
+    )
+    visitor.go("Map")
+    visitor.expect(".map-about", "learned from others")
+
+
+def test_only_the_view_in_sight_acts(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.go("Morph")
+    for sheet in visitor.page.locator(".view-morph .sheet-live").all():
+        visitor.draw(HEAD, sheet)
+    visitor.expect(".view-morph .strip .tile:enabled", count=9)
+    visitor.go("Redraw")
+    visitor.draw(HEAD)
+    visitor.expect(".strip .tile:enabled path.model[d^=M]", count=8)
+    visitor.go("Map")
+    visitor.expect(".map path.ink")
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    visitor.press("x", "z", "Control+z", "p", "e")
+    visitor.expect("dialog", count=0)
+    visitor.page.wait_for_timeout(400)  # what is on the sheets has been kept
+    assert asked == []
+    visitor.page.reload()  # all sheets come back, and none asks
+    visitor.expect(".view-map")
+    visitor.press("1")
+    visitor.strokes(1)
+    assert not {"/api/v1/interpolate", "/api/v1/reconstruct", "/api/v1/complete"} & set(asked)
 
 
 # -- 7. under the pen
@@ -652,6 +697,7 @@ def test_axe_finds_no_serious_fault(visit: Callable[..., Visitor], scheme: str) 
             else:
                 visitor.go(view)
                 visitor.page.wait_for_timeout(250)
+                visitor.expect(".waiting, .working, .notice-wait:not([hidden])", count=0)
             found = visitor.page.evaluate("axe.run({resultTypes: ['violations']})")
             serious = [
                 (fault["id"], [node["html"][:120] for node in fault["nodes"]])
@@ -661,7 +707,7 @@ def test_axe_finds_no_serious_fault(visit: Callable[..., Visitor], scheme: str) 
             assert serious == [], f"{view}, {scheme}"
 
 
-@pytest.mark.parametrize(("width", "height"), [(360, 640), (768, 1024), (1024, 700), (3840, 2160)])
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (768, 1024), (1024, 700), (1280, 800), (3840, 2160)])
 def test_no_size_breaks_the_layout(visit: Callable[..., Visitor], width: int, height: int) -> None:
     visitor = visit({"viewport": {"width": width, "height": height}})
     for view in VIEWS:
@@ -670,7 +716,14 @@ def test_no_size_breaks_the_layout(visit: Callable[..., Visitor], width: int, he
             """() => [document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll(
                 'main button, main canvas, main input, header button, nav button')]
                 .map(each => each.getBoundingClientRect()).filter(box => box.width > 0)
-                .map(box => Math.max(box.right - innerWidth, -box.left))]"""
+                .map(box => Math.max(box.right - innerWidth, -box.left)),
+            ...[...document.querySelectorAll('.card, .slot')].flatMap(card => {
+                const outer = card.getBoundingClientRect()
+                return [...card.querySelectorAll('button, input, output')]
+                    .map(each => each.getBoundingClientRect()).filter(box => box.width > 0)
+                    .map(box => Math.max(box.right - outer.right, outer.left - box.left)) }),
+            document.querySelector('.wordmark').clientHeight / parseFloat(getComputedStyle(
+                document.querySelector('.wordmark')).fontSize) - 1.6]"""
         )
         assert max(overflow) <= 0.5, view
 
@@ -688,7 +741,32 @@ def test_a_slow_model_is_waited_for_and_can_be_drawn_over(visit: Callable[..., V
     visitor.answered()
 
 
-def test_an_overloaded_server_says_so(visit: Callable[..., Visitor]) -> None:
+def test_a_server_that_ends_or_is_busy_is_waited_for(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    later = {"status": 503, "content_type": "application/json", "body": '{"detail": "the server is ending"}'}
+    left = [2]  # requests that are put off: few are waited out,
+
+    def put_off(route: Any) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            route.fulfill(**later, headers={"Retry-After": "0.2"})
+        else:
+            route.continue_()
+
+    visitor.page.route("**/api/v1/*", put_off)
+    visitor.draw(HEAD)
+    visitor.expect(".said", "tries again")
+    visitor.answered()
+    left[0] = 6  # many end in a sentence, and the page begins anew by itself
+    visitor.draw(EARS[0])
+    visitor.expect(".banner", "The server is ending. Your drawing is safe")
+    visitor.answered()
+    visitor.expect(".banner[hidden]", count=1)
+    visitor.strokes(2, -1)
+    visitor.complaints.clear()  # the browser's own lines about the status 503
+
+
+def test_what_is_refused_says_so(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     refusal = {"status": 422, "content_type": "application/json", "body": '{"detail": "That is too much."}'}
     visitor.page.route("**/api/v1/complete", lambda route: route.fulfill(**refusal))

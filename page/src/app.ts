@@ -1,12 +1,12 @@
 // The frame around the views: header, pickers, dialogs, what is kept and shared.
 
-import { type Backend, BackendError, type Drawing, type Model } from './backend'
+import { type Backend, type Drawing, type Model, isOwn, mayPass } from './backend'
 import { chooseDrawing, openDialog } from './dialogs'
 import { button, element, icon, iconButton } from './dom'
 import { askForFile, onDropAndPaste, readFile, readPasted } from './files'
 import { onKeys } from './keyboard'
 import { type Desk, fromLink, toLink } from './link'
-import { sentenceOf } from './notice'
+import { type Notice, sentenceOf } from './notice'
 import { type Format, download, encode } from './saving'
 import { Sheet } from './sheet'
 import { keepDesk, keepSettings, keptDesk, keptSettings } from './storage'
@@ -44,7 +44,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   const desk = element('div', { className: 'desk' })
   const said = element('div', { className: 'said', role: 'status' })
   const announced = element('div', { className: 'unseen', role: 'status' })
-  const banner = element('div', { className: 'banner', role: 'alert', hidden: true }, text.failed.offlineBanner)
+  const banner = element('div', { className: 'banner', role: 'alert', hidden: true })
   let silence = 0
   let settling = 0
   let absent = false
@@ -62,6 +62,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     announce: (sentence) => (announced.textContent = sentence),
     failed,
     example: () => chooseDrawing(text.gallery.examples, examples),
+    someExamples: () => examples(Math.floor(Math.random() * 50)),
     open: () => guarded(async () => fromFile(await askForFile())),
     save,
     link: () => void link(),
@@ -72,18 +73,17 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   }
   desk.append(sheet.element, deskTools(studio, sheet))
 
-  const someExamples = () => examples(Math.floor(Math.random() * 50))
   const views: Record<ViewName, View> = {
     draw: drawView(studio),
     endings: endingsView(studio),
     redraw: redrawView(studio),
-    morph: morphView(studio, someExamples),
-    sum: sumView(studio, someExamples),
+    morph: morphView(studio),
+    sum: sumView(studio),
     map: mapView(studio),
   }
   const names = Object.keys(views) as ViewName[]
   const sheets: Record<string, Sheet> = Object.assign({}, ...names.map((name) => views[name].sheets))
-  let active = sheet // the sheet that keys and files mean
+  let active: Sheet | undefined // the sheet in sight that keys and files mean
 
   // -- the frame
 
@@ -148,6 +148,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     document.dispatchEvent(new Event('settingschange'))
     if (settings.view !== before.view) {
       views[before.view].hide()
+      for (const one of Object.values(views[before.view].sheets)) one.quiet()
       showView()
     } else if (settings.model !== before.model) {
       views[settings.view].hide()
@@ -165,7 +166,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     const view = views[settings.view]
     main.dataset.view = settings.view
     main.replaceChildren(main.firstChild!, view.element)
-    active = Object.values(view.sheets)[0] ?? sheet
+    active = Object.values(view.sheets)[0]
     view.show()
   }
 
@@ -177,14 +178,22 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
 
   // -- a server that went away
 
-  function failed(error: unknown): void {
-    if (absent || !(error instanceof BackendError) || error.trouble !== 'offline') return
-    absent = true
+  function failed(error: unknown, notice: Notice, retry?: () => void): void {
+    notice.fail(error, retry)
+    waitFor(error)
+  }
+
+  function waitFor(error: unknown): void {
+    if (!mayPass(error)) return
+    banner.textContent = text.failed.banner(error.message)
     banner.hidden = false
+    if (absent) return
+    absent = true
     const again = async () => {
       try {
         await backend.models()
-      } catch {
+      } catch (error) {
+        waitFor(error)
         setTimeout(() => void again(), AGAIN)
         return
       }
@@ -201,7 +210,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
       return await work()
     } catch (error) {
       say(sentenceOf(error))
-      failed(error)
+      waitFor(error)
       return null
     }
   }
@@ -210,14 +219,14 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
 
   const maps = new Map<string, Promise<Drawing[]>>()
 
-  /** The drawings of the model's map where there is one, which may be by people; else new ones by the model. */
+  /** The drawings of the model's map where they are its own, which may be by people; else new ones by the model. */
   async function examples(page: number): Promise<Drawing[]> {
     const { model } = studio
     if (model.conditional) {
       if (!maps.has(model.name)) {
         maps.set(
           model.name,
-          backend.map(model.name).then((map) => map.points.map((point) => point.drawing)),
+          backend.map(model.name).then((map) => (isOwn(map, model) ? map.points.map((point) => point.drawing) : [])),
         )
       }
       try {
@@ -241,8 +250,8 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   async function lay(drawing: Promise<Drawing | null>): Promise<void> {
     const found = await guarded(() => drawing)
     if (!found) return
-    if (Object.keys(views[settings.view].sheets).length === 0) change({ view: 'draw' })
-    active.put(centred(found, 'person'))
+    if (!active) change({ view: 'draw' })
+    active!.put(centred(found, 'person'))
   }
 
   onDropAndPaste(
@@ -312,12 +321,12 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   // -- keys
 
   const common: Record<string, () => void> = {
-    z: () => active.undo(),
-    y: () => active.redo(),
-    x: () => active.clear(),
-    p: () => (active.replaying ? active.stopReplay() : active.replay()),
-    e: () => void placeExample(studio, active),
-    o: () => void placeFile(studio, active),
+    z: () => active?.undo(),
+    y: () => active?.redo(),
+    x: () => active?.clear(),
+    p: () => (active?.replaying ? active.stopReplay() : active?.replay()),
+    e: () => active && void placeExample(studio, active),
+    o: () => active && void placeFile(studio, active),
     s: save,
     l: () => void link(),
     '[': () => stepTemperature(studio, -1),
@@ -328,8 +337,8 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
   onKeys(
     () => ({ ...common, ...views[settings.view].keys }),
     () => settings.keys,
-    () => active.undo(),
-    () => active.redo(),
+    () => active?.undo(),
+    () => active?.redo(),
   )
   for (const one of Object.values(sheets)) {
     one.element.addEventListener('pointerdown', () => (active = one), { capture: true })

@@ -45,10 +45,14 @@ export interface MapPoint {
 }
 
 export interface LatentMap {
-  method: string // "pca" or "tsne"
-  explained: number[] // share of the variance of each axis, empty where it means nothing
+  explained: number[] // share of the variance of mu that each axis holds
   points: MapPoint[]
   source: string // "test drawings of cat", "samples of the model"
+}
+
+/** Whether these are drawings of what the model learned to draw: a server may have been given those of another. */
+export function isOwn(map: LatentMap, { labels }: Model): boolean {
+  return labels.length === 0 || map.points.every(({ drawing: { label } }) => !label || labels.includes(label))
 }
 
 export interface Options {
@@ -87,8 +91,12 @@ export interface Backend {
   read(name: string, bytes: ArrayBuffer): Promise<Drawing[]>
 }
 
-/** `offline`: nothing answers, it helps to wait. `token`: the server wants one. `refused`: the sentence says why. */
-export type Trouble = 'offline' | 'token' | 'refused'
+/** `offline`: nothing answers; `busy`: not now: it helps to wait. `token`: one is wanted. `refused`: the sentence says why. */
+export type Trouble = 'offline' | 'busy' | 'token' | 'refused'
+
+export function mayPass(error: unknown): error is BackendError {
+  return error instanceof BackendError && (error.trouble === 'offline' || error.trouble === 'busy')
+}
 
 export class BackendError extends Error {
   override name = 'BackendError'

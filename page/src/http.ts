@@ -19,17 +19,19 @@ const LONGEST_WAIT = 8 // seconds between two of them
 
 type Body = Record<string, unknown>
 
-export function connect(base = 'api/v1/'): Backend {
+/** `onBusy` hears when the server puts a request off, and the page waits to ask again. */
+export function connect(base = 'api/v1/', onBusy = () => {}): Backend {
+  const request = (path: string, init: RequestInit, signal?: AbortSignal) => asked(base + path, init, onBusy, signal)
   const post = async <T>(path: string, body: Body, signal?: AbortSignal): Promise<T> =>
-    json<T>(await request(base + path, jsonBody(body), signal))
+    json<T>(await request(path, jsonBody(body), signal))
   const drawings = async (path: string, body: Body, signal?: AbortSignal): Promise<Drawing[]> =>
     (await post<{ drawings: Drawing[] }>(path, body, signal)).drawings
   const streamed = async (path: string, body: Body, onPoints: OnPoints, prefix: Drawing, signal?: AbortSignal) =>
-    follow(await request(base + path, jsonBody(body, 'application/x-ndjson'), signal), onPoints, prefix, signal)
+    follow(await request(path, jsonBody(body, 'application/x-ndjson'), signal), onPoints, prefix, signal)
 
   return {
     async models() {
-      return (await json<{ models: Model[] }>(await request(base + 'models', {}))).models
+      return (await json<{ models: Model[] }>(await request('models', {}))).models
     },
     sample(model, n, { temperature, seed, signal }, onPoints) {
       const body = { model, n, temperature, seed }
@@ -58,11 +60,11 @@ export function connect(base = 'api/v1/'): Backend {
       return mixtures(await post<Densities>('density', { model, drawing, ...(z ? { z } : {}) }, signal))
     },
     async map(model, signal) {
-      return json<LatentMap>(await request(`${base}map?model=${encodeURIComponent(model)}`, {}, signal))
+      return json<LatentMap>(await request(`map?model=${encodeURIComponent(model)}`, {}, signal))
     },
     async read(name, bytes) {
       const init = { method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: bytes }
-      const found = await request(`${base}read?name=${encodeURIComponent(plainName(name))}`, init)
+      const found = await request(`read?name=${encodeURIComponent(plainName(name))}`, init)
       return (await json<{ drawings: Drawing[] }>(found)).drawings
     },
   }
@@ -108,7 +110,7 @@ function jsonBody(body: Body, accept = 'application/json'): RequestInit {
 }
 
 /** The answer, once the server gives one: overload is waited out, everything else that failed is a sentence. */
-async function request(path: string, init: RequestInit, signal?: AbortSignal): Promise<Response> {
+async function asked(path: string, init: RequestInit, onBusy: () => void, signal?: AbortSignal): Promise<Response> {
   const patience = AbortSignal.timeout(PATIENCE)
   const both = signal ? AbortSignal.any([signal, patience]) : patience
   const headers = new Headers(init.headers)
@@ -117,22 +119,23 @@ async function request(path: string, init: RequestInit, signal?: AbortSignal): P
   for (let tries = 1; ; tries++) {
     const response = await guarded(() => fetch(path, { ...init, headers, signal: both }), signal)
     if (response.ok) return response
-    const busy = response.status === 429 || response.status === 503
+    const after = response.headers.get('Retry-After') // a 503 without it would be one again
+    const busy = response.status === 429 || (response.status === 503 && after !== null)
     if (busy && tries < TRIES) {
-      const seconds = Number(response.headers.get('Retry-After')) || 1
-      await pause(1000 * Math.min(seconds, LONGEST_WAIT), signal)
+      onBusy()
+      await pause(1000 * Math.min(Number(after) || 1, LONGEST_WAIT), signal)
       continue
     }
     if (response.status === 401) throw new BackendError(text.failed.token, 'token')
     if (response.status === 502 || response.status === 504) throw new BackendError(text.failed.offline, 'offline')
-    throw new BackendError(await sentence(response, busy))
+    throw new BackendError(await sentence(response), busy ? 'busy' : 'refused')
   }
 }
 
-async function sentence(response: Response, busy: boolean): Promise<string> {
+async function sentence(response: Response): Promise<string> {
   const body = (await response.json().catch(() => null)) as { detail?: unknown } | null
   if (typeof body?.detail === 'string' && body.detail) return asSentence(body.detail)
-  return busy ? text.failed.busy : text.failed.status(response.status)
+  return response.status === 429 || response.status === 503 ? text.failed.busy : text.failed.status(response.status)
 }
 
 /** With a capital, unless it begins with a name. */

@@ -190,7 +190,8 @@ class Work {
       this.onRows(i, scaled, ended)
     }
     const longest = Math.max(this.info.max_length - penDown.length, given.length + (given.length > 0 ? ROOM : 0), 1)
-    await draw(this.network, tasks, given, longest, this.options.seed, onRows, this.signal)
+    const shared = { prefix: given, longest, seed: this.options.seed, signal: this.signal }
+    await draw(this.network, tasks, shared, onRows)
     const label = this.info.labels.length === 1 ? { label: this.info.labels[0]! } : {}
     return pens.map((pen) => ({ lines: [...prefix.lines, ...pen.lines], ...label }))
   }

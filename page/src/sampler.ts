@@ -43,36 +43,33 @@ export interface Task {
   temperature: number
 }
 
+/** What all drawings of one call share. */
+export interface Shared {
+  prefix: Row[] // what each reads first, normalised
+  longest: number // points that a drawing may have, the prefix among them
+  seed: number
+  signal?: AbortSignal | undefined
+}
+
 /** New points of task i, normalised; `ended` when no more will come. */
 export type OnRows = (i: number, rows: Row[], ended: boolean) => void
 
 /**
- * Draws all tasks. Each reads `prefix`, normalised, and goes on from there until it ends or has `longest` points.
+ * Draws all tasks. Each reads the prefix, and goes on from there until it ends or is as long as it may be.
  * A drawing does not depend on those beside it, but for the rounding of the products.
  */
-export async function draw(
-  decoder: Decoder,
-  tasks: Task[],
-  prefix: Row[],
-  longest: number,
-  seed: number,
-  onRows: OnRows,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function draw(decoder: Decoder, tasks: Task[], shared: Shared, onRows: OnRows): Promise<void> {
   for (let first = 0; first < tasks.length; first += AT_ONCE) {
     const part = tasks.slice(first, first + AT_ONCE)
-    await drawTogether(decoder, part, prefix, longest, seed, (i, rows, ended) => onRows(first + i, rows, ended), signal)
+    await drawTogether(decoder, part, shared, (i, rows, ended) => onRows(first + i, rows, ended))
   }
 }
 
 async function drawTogether(
   decoder: Decoder,
   tasks: Task[],
-  prefix: Row[],
-  longest: number,
-  seed: number,
+  { prefix, longest, seed, signal }: Shared,
   onRows: OnRows,
-  signal?: AbortSignal,
 ): Promise<void> {
   const turns = new Turns(signal)
   const random = tasks.map((task) => new Random(seed, task.stream, POINTS))

@@ -6,6 +6,7 @@ import { History } from './history'
 import { type Colours, paint, themeColours } from './paint'
 import { type InkPoint, PRESSURE, type Stroke, countPoints, head } from './strokes'
 import { text } from './text'
+import { prefersStill } from './theme'
 import { SHEET } from './units'
 
 const CLOSEST = 1 // sheet units between two points of ink: less is the hand's trembling
@@ -91,8 +92,13 @@ export class Sheet {
   }
   set answer(answer: Answer | null) {
     this.answerNow = answer
-    if (answer && matchMedia('(prefers-reduced-motion: reduce)').matches) answer.showAll()
+    if (answer && prefersStill()) answer.showAll()
     this.refresh()
+  }
+
+  /** Its view is out of sight: nobody is told of what happens to it. */
+  quiet(): void {
+    this.onChange = this.onPenDown = this.onPenMove = this.onGrow = () => {}
   }
 
   private changed(cause: Cause): void {

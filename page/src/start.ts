@@ -1,6 +1,6 @@
 // The first moment: waiting for the models, asking for the token, or saying why nothing comes.
 
-import { type Backend, BackendError, type Model } from './backend'
+import { type Backend, BackendError, type Model, mayPass } from './backend'
 import { element } from './dom'
 import { keepToken } from './http'
 import { Notice } from './notice'
@@ -31,11 +31,11 @@ export async function waitForModels(
   }
 }
 
-/** Until the person tries again, or for a moment where the server is only away. */
+/** Until the person tries again, or for a moment where that may help. */
 function failed(notice: Notice, error: unknown): Promise<void> {
   return new Promise((resolve) => {
     notice.fail(error, resolve)
-    if (error instanceof BackendError && error.trouble === 'offline') setTimeout(resolve, AGAIN)
+    if (mayPass(error)) setTimeout(resolve, AGAIN)
   })
 }
 

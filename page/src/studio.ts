@@ -1,6 +1,7 @@
 // What every view has at hand.
 
 import type { Backend, Drawing, Model } from './backend'
+import type { Notice } from './notice'
 import type { Sheet } from './sheet'
 import type { Stroke } from './strokes'
 import type { ViewName } from './text'
@@ -29,10 +30,12 @@ export interface Studio {
   say(sentence: string): void
   /** To screen readers alone: what others see by themselves. */
   announce(sentence: string): void
-  /** Says that nothing answers, and tries until something does. */
-  failed(error: unknown): void
+  /** Says why in the notice, and where nothing answers, tries until something does. */
+  failed(error: unknown, notice: Notice, retry?: () => void): void
   /** An example drawing that the person chose. */
   example(): Promise<Drawing | null>
+  /** Some others, to begin with. */
+  someExamples(): Promise<Drawing[]>
   /** A drawing out of a file that the person chose. */
   open(): Promise<Drawing | null>
   save(): void

@@ -28,11 +28,9 @@ export const text = {
   },
   start: {
     waiting: 'Waking the model …',
-    failed: 'The page cannot start',
     none: 'The server has no model. Start it with one: sketchrnn serve MODEL',
     tokenLabel: 'Access token',
     tokenGo: 'Open',
-    retry: 'Try again',
   },
   sheet: {
     label: (name: string, strokes: number, answered: number) =>
@@ -48,9 +46,6 @@ export const text = {
     save: 'Save',
     link: 'Copy a link',
     mine: 'Use my drawing',
-    cleared: 'The sheet is empty.',
-    undone: 'Undone.',
-    redone: 'Done again.',
   },
   draw: {
     thing: (labels: string[]) =>
@@ -67,17 +62,17 @@ export const text = {
     thinking: 'The model is drawing …',
     answered: (strokes: number) => `The model added ${counted(strokes, 'stroke')}.`,
     ended: 'The model thinks that it is finished.',
+    nothing: 'The model drew nothing this time. Let it begin again, or begin yourself.',
     taken: 'Taken. Draw on.',
     answerHint: 'Take it, ask for another, or just draw on.',
     waiting: 'Your turn.',
-    full: 'The drawing is as long as this model can go on.',
   },
   temperature: { label: 'Temperature', calm: 'calm', wild: 'wild' },
   under: {
     title: 'Under the pen',
     show: 'Show what the model expects',
     explain:
-      'Before every point the model guesses where the pen goes next. Each cloud is one of its guesses: the darker, the likelier; the larger, the less sure.',
+      'The dot is the pen. Before every point the model guesses where it goes next. Each cloud is one of its guesses: the darker, the likelier; the larger, the less sure. The small ring is where it really went.',
     pen: 'After it, the pen …',
     states: ['goes on', 'lifts', 'is done'] as const,
     step: 'Point',
@@ -112,9 +107,9 @@ export const text = {
     percent: (share: number) => `${Math.round(share * 100)} %`,
     play: 'Play',
     pause: 'Pause',
+    step: 'Next step',
     empty: 'Draw, open or choose two drawings.',
     examples: 'Two examples',
-    fetching: 'Fetching examples …',
     group: 'The way in nine steps',
     tile: (share: number) => `Step at ${Math.round(share * 100)} %`,
     ready: 'The way is ready.',
@@ -127,20 +122,17 @@ export const text = {
     take: 'Take',
     empty: 'Fill A, B and C.',
     examples: 'Three examples',
-    fetching: 'Fetching examples …',
     ready: 'The result is ready.',
+    nothing: 'The model drew nothing. Ask for another.',
   },
   map: {
     label: 'Map of drawings. Arrow keys move, Enter decodes, Shift and Enter starts a path.',
     waiting: 'Laying out the map …',
     about: (count: number, source: string) => `${count} ${source}`,
-    axes: (method: string, explained: number[]) =>
-      explained.length
-        ? `Laid out by ${method.toUpperCase()}: the two axes hold ${Math.round(100 * explained.slice(0, 2).reduce((a, b) => a + b, 0))} % of the variance of μ.`
-        : `Laid out by ${method === 'tsne' ? 't-SNE' : method.toUpperCase()} of μ.`,
+    axes: (explained: number[]) =>
+      `Laid out by PCA: the two axes hold ${Math.round(100 * explained.reduce((a, b) => a + b, 0))} % of the variance of μ.`,
     point: (i: number, n: number) => `Drawing ${i + 1} of ${n}`,
     started: (i: number) => `The path starts at drawing ${i + 1}. Choose where it ends.`,
-    here: 'Here',
     given: 'There',
     decoded: 'Decoded',
     path: 'On the way',
@@ -149,6 +141,7 @@ export const text = {
     hintTouch: 'Touch a drawing to decode it. Drag from one to another to walk between them.',
     between: 'Between drawings: mixed from the three nearest.',
     tile: (i: number, n: number) => `Step ${i} of ${n}: take it`,
+    strange: 'This model learned from others: it sees what it knows in them.',
     empty: 'This model has no map.',
   },
   decoderOnly: (model: string) =>
@@ -160,6 +153,7 @@ export const text = {
     close: 'Close',
     choose: (i: number) => `Drawing ${i}`,
     waiting: 'The model is drawing …',
+    fetching: 'Fetching examples …',
   },
   save: {
     title: 'Save',
@@ -192,7 +186,8 @@ export const text = {
   },
   failed: {
     offline: 'The server does not answer.',
-    offlineBanner: 'The server does not answer. Your drawing is safe here; the page tries again by itself.',
+    busyAgain: 'The server is busy or ending. The page tries again …',
+    banner: (why: string) => `${why} Your drawing is safe here; the page tries again by itself.`,
     back: 'The server is back.',
     retry: 'Try again',
     token: 'This server asks for its access token.',

@@ -14,6 +14,11 @@ function tell(): void {
   document.dispatchEvent(new Event('themechange'))
 }
 
+/** The person asked the system for a screen where little moves. */
+export function prefersStill(): boolean {
+  return matchMedia('(prefers-reduced-motion: reduce)').matches
+}
+
 export function watchSystem(): void {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', tell)
 }

@@ -1,6 +1,7 @@
 // The tools beside a sheet, and the temperature.
 
-import { element, icon, iconButton } from './dom'
+import { button, element, icon, iconButton } from './dom'
+import type { Notice } from './notice'
 import type { Sheet } from './sheet'
 import type { Studio } from './studio'
 import { asInk } from './sheet'
@@ -63,6 +64,20 @@ function editTools(sheet: Sheet, more: HTMLButtonElement[] = []): HTMLButtonElem
   sheet.element.addEventListener('sheetchange', update)
   update()
   return [undo, redo, clear, ...more]
+}
+
+/** Lays examples on sheets that wait to be filled. */
+export function fillButton(studio: Studio, label: string, sheets: Sheet[], notice: Notice): HTMLButtonElement {
+  async function fill(): Promise<void> {
+    notice.wait(text.gallery.fetching)
+    try {
+      const found = await studio.someExamples()
+      sheets.forEach((sheet, i) => sheet.put(centred(found[i]!)))
+    } catch (error) {
+      studio.failed(error, notice)
+    }
+  }
+  return button(label, () => void fill(), 'button primary', 'examples')
 }
 
 export async function placeExample(studio: Studio, sheet: Sheet): Promise<void> {

@@ -110,8 +110,7 @@ export class UnderThePen {
       if (this.following || this.step >= this.mixtures.length) this.step = this.mixtures.length - 1
       this.goTo(this.step)
     } catch (error) {
-      this.notice.fail(error)
-      this.studio.failed(error)
+      this.studio.failed(error, this.notice)
     }
   }
 

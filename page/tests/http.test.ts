@@ -81,15 +81,37 @@ test('a stream that ends too early did not end well', async () => {
   })
 })
 
-test('overload is waited out', async () => {
-  let asked = 0
+test('overload is waited out, and said', async () => {
+  let [asked, said] = [0, 0]
   const base = await serve((_, response) => {
     asked++
     if (asked === 1) response.writeHead(503, { 'Retry-After': '0.01' }).end('{"detail": "busy"}')
+    else if (asked === 2) response.writeHead(429, { 'Retry-After': '0.01' }).end()
     else response.end('{"mu": [[1, 2]]}')
   })
-  expect(await connect(base).encode('m', [])).toEqual([[1, 2]])
-  expect(asked).toBe(2)
+  const backend = connect(base, () => said++)
+  expect(await backend.encode('m', [])).toEqual([[1, 2]])
+  expect([asked, said]).toEqual([3, 2])
+})
+
+test('a server that stays busy is no refusal: it helps to wait', async () => {
+  const base = await serve((_, response) =>
+    response.writeHead(503, { 'Retry-After': '0.01' }).end('{"detail": "the server is ending"}'),
+  )
+  await expect(connect(base).models()).rejects.toMatchObject({ trouble: 'busy', message: 'The server is ending.' })
+})
+
+test.each([
+  [503, {}],
+  [422, { 'Retry-After': '0.01' }],
+])('what would be refused again is not asked again: %i', async (status, headers) => {
+  let asked = 0
+  const base = await serve((_, response) => {
+    asked++
+    response.writeHead(status, headers).end('{"detail": "this took too long"}')
+  })
+  await expect(connect(base).models()).rejects.toMatchObject({ trouble: 'refused' })
+  expect(asked).toBe(1)
 })
 
 test('nobody there is offline, a missing token asks for one', async () => {

@@ -52,7 +52,7 @@ class Counting implements Decoder {
 async function drawn(decoder: Decoder, tasks: Task[], prefix: Row[] = [], seed = 1, longest = 12) {
   const rows: Row[][] = tasks.map(() => [])
   const ended = tasks.map(() => 0)
-  await draw(decoder, tasks, prefix, longest, seed, (i, points, end) => {
+  await draw(decoder, tasks, { prefix, longest, seed }, (i, points, end) => {
     rows[i]!.push(...points)
     ended[i]! += end ? 1 : 0
   })
@@ -119,7 +119,9 @@ describe('draw', () => {
     const endless = new Counting(() => Infinity)
     endless.startToken = [0, 0, 1, 0, 0]
     setTimeout(() => controller.abort(new Error('enough')), 5)
-    await expect(draw(endless, [task(null)], [], Infinity, 0, () => {}, controller.signal)).rejects.toThrow('enough')
+    await expect(
+      draw(endless, [task(null)], { prefix: [], longest: Infinity, seed: 0, signal: controller.signal }, () => {}),
+    ).rejects.toThrow('enough')
   })
 
   it('tells of a model that has gone wild', async () => {

@@ -64,12 +64,13 @@ export function drawView(studio: Studio): View {
     given = placed(sheet.strokes, model)
     const z = intentions(model, settings.seed)
     const answer = new Answer(given.lines.at(-1)!.at(-1)!, (point) => toSheet(point, model))
-    await receive(answer, (signal) =>
-      backend.complete(model.name, given, 1, { ...settings, z, signal }, (_, rows, ended) => {
+    await receive(answer, async (signal) => {
+      await backend.complete(model.name, given, 1, { ...settings, z, signal }, (_, rows, ended) => {
         answer.add(rows, ended)
         sheet.refresh()
-      }),
-    )
+      })
+      return answer
+    })
   }
 
   /** Nothing is there to go on from: a drawing of its own, in the middle of the sheet. */
@@ -77,52 +78,46 @@ export function drawView(studio: Studio): View {
     const { backend, model, settings } = studio
     const pressed = welcome.contains(document.activeElement) // its button goes: the next one takes over
     given = { lines: [] }
-    let answer: Answer | null = null
-    const drawings = await receive(null, async (signal) => {
+    await receive(null, async (signal) => {
       const found = await backend.sample(model.name, 1, { ...settings, signal })
       const lines = fitInto(found[0]!.lines, INSIDE).map((line) => line.map((point) => toModel(point, model)))
-      answer = Answer.of(lines, (point) => toSheet(point, model))
-      return [{ lines }]
+      return Answer.of(lines, (point) => toSheet(point, model))
     })
-    if (!drawings) return
-    sheet.answer = answer
-    under.show(drawings[0]!)
-    update()
-    if (pressed) take.focus()
+    if (pressed && sheet.answer) take.focus()
   }
 
-  async function receive(answer: Answer | null, work: (signal: AbortSignal) => Promise<Drawing[]>) {
+  /** `growing` is the answer that `work` lets grow, where it comes bit by bit. */
+  async function receive(growing: Answer | null, work: (signal: AbortSignal) => Promise<Answer>): Promise<void> {
     notice.clear()
-    sheet.answer = answer
+    sheet.answer = growing
     tell(text.draw.thinking, true)
     update()
     try {
-      const drawings = await latest.run(work)
-      if (!drawings) return undefined
-      if (answer) answer.ended = true
-      sheet.refresh()
-      const added = countStrokes(drawings[0]!) - given.lines.length
-      if (answer && answer.length === 0) {
-        sheet.answer = null
-        tell(text.draw.ended)
-      } else tell(`${text.draw.answered(added)} ${text.draw.answerHint}`)
-      under.show({ lines: [...given.lines, ...(answer?.lines ?? [])] })
-      update()
-      return drawings
+      const answer = await latest.run(work)
+      if (!answer) return
+      answer.ended = true
+      sheet.answer = answer.length > 0 ? answer : null
+      if (answer.length > 0) tell(`${text.draw.answered(answer.lines.length)} ${text.draw.answerHint}`)
+      else tell(given.lines.length > 0 ? text.draw.ended : text.draw.nothing)
+      under.show({ lines: [...given.lines, ...answer.lines] })
     } catch (error) {
       tell('')
-      if (!answer?.length) sheet.answer = null
-      else answer.ended = true
-      notice.fail(error, () => void ask())
-      studio.failed(error)
-      update()
-      return undefined
+      if (!growing?.length) sheet.answer = null
+      else growing.ended = true
+      studio.failed(error, notice, () => void ask())
     }
+    update()
   }
 
   function askAnother(): void {
+    const renews = isAsked()
     studio.change({ seed: studio.settings.seed + 1 })
-    if (!sheet.answer) void ask()
+    if (!renews) void ask()
+  }
+
+  /** There is an answer, or would be one if nothing had failed: with other settings it is another. */
+  function isAsked(): boolean {
+    return sheet.answer !== null || !notice.element.hidden
   }
 
   function takeAll(): void {
@@ -197,7 +192,7 @@ export function drawView(studio: Studio): View {
     },
     renew() {
       auto.querySelector('input')!.checked = studio.settings.auto
-      if (sheet.answer || !notice.element.hidden) void ask()
+      if (isAsked()) void ask()
     },
     picture: () => ({ strokes: sheet.everything() }),
     keys: {
@@ -207,8 +202,4 @@ export function drawView(studio: Studio): View {
       u: () => studio.change({ under: !studio.settings.under }),
     },
   }
-}
-
-function countStrokes(drawing: Drawing): number {
-  return drawing.lines.length
 }

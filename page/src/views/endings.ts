@@ -10,6 +10,7 @@ import { asInk } from '../sheet'
 import { type Stroke, simplify } from '../strokes'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
+import { prefersStill } from '../theme'
 import { temperatureSlider } from '../tools'
 import { placed, toSheet } from '../units'
 
@@ -78,8 +79,7 @@ export function endingsView(studio: Studio): View {
       studio.announce(text.endings.ready)
     } catch (error) {
       rest('')
-      notice.fail(error, () => void ask())
-      studio.failed(error)
+      studio.failed(error, notice, () => void ask())
     }
   }
 
@@ -103,10 +103,9 @@ export function endingsView(studio: Studio): View {
     const passed = Math.max(0, Math.min(100, now - last))
     last = now
     let moves = false
-    const still = matchMedia('(prefers-reduced-motion: reduce)').matches
     answers.forEach((answer, i) => {
       if (answer.length === 0 && !answer.ended) return
-      if (still) answer.showAll()
+      if (prefersStill()) answer.showAll()
       const before = answer.shownPoints
       if (answer.advance(passed) && answer.shownPoints < answer.length) moves = true
       if (answer.shownPoints !== before || answer.finished) tiles[i]!.put([...ink, ...answer.visible()], WHOLE_SHEET)
@@ -128,7 +127,6 @@ export function endingsView(studio: Studio): View {
     show() {
       place.replaceChildren(studio.desk)
       sheet.onPenDown = () => latest.stop()
-      sheet.onPenMove = sheet.onGrow = () => {}
       sheet.onChange = (cause) => {
         if (cause === 'pen' || sheet.strokes.length === 0) void ask()
         else rest(text.endings.resting)

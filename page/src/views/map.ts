@@ -1,6 +1,6 @@
 // Map: drawings laid out by where their z lie; hover shows, a click decodes, a drag walks from one to another.
 
-import type { LatentMap, MapPoint } from '../backend'
+import { isOwn, type LatentMap, type MapPoint } from '../backend'
 import { button, element, svg } from '../dom'
 import { Latest } from '../latest'
 import { slerp } from '../mixture'
@@ -99,11 +99,9 @@ export function mapView(studio: Studio): View {
       if (!map) return
       notice.clear()
       if (map.points.length === 0) return notice.empty(text.map.empty)
-      loaded = model.name
       lay(map)
     } catch (error) {
-      notice.fail(error, () => void load())
-      studio.failed(error)
+      studio.failed(error, notice, () => void load())
     }
   }
 
@@ -121,7 +119,11 @@ export function mapView(studio: Studio): View {
     decoded.put([])
     take.disabled = true
     about.textContent = map
-      ? `${text.map.about(map.points.length, map.source)}. ${text.map.axes(map.method, map.explained)}`
+      ? [
+          `${text.map.about(map.points.length, map.source)}.`,
+          isOwn(map, studio.model) ? '' : text.map.strange,
+          text.map.axes(map.explained),
+        ].join(' ')
       : ''
     if (map) loaded = studio.model.name
   }
@@ -144,14 +146,13 @@ export function mapView(studio: Studio): View {
       const found = await latest.run((signal) => backend.decode(model.name, z, { ...settings, signal }))
       if (!found) return
       decoded.put(centred(found.at(-1)!))
-      take.disabled = false
+      take.disabled = decoded.strokes.length === 0
       if (found.length > 1) tiles.forEach((tile, i) => tile.put(centred(found[i]!)))
     } catch (error) {
-      notice.fail(error, () => {
+      studio.failed(error, notice, () => {
         notice.clear()
         void decode(z)
       })
-      studio.failed(error)
     }
   }
 

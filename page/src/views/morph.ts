@@ -8,14 +8,15 @@ import { Picture, Tile } from '../picture'
 import { Sheet } from '../sheet'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
-import { slot, temperatureSlider } from '../tools'
+import { prefersStill } from '../theme'
+import { fillButton, slot, temperatureSlider } from '../tools'
 import { centred, fitted } from '../units'
 
 const STEPS = 25
 const SHOWN = 9 // of them in the strip
 const TRIP = 4000 // milliseconds from one end to the other
 
-export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): View {
+export function morphView(studio: Studio): View {
   const latest = new Latest()
   const notice = new Notice()
   const a = new Sheet(text.morph.from)
@@ -35,7 +36,7 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
     },
   })
   const percent = element('output', { className: 'temperature-value' })
-  const play = button(text.morph.play, () => (frame ? pause() : start()), 'button primary')
+  const play = button('', () => (frame ? pause() : prefersStill() ? stepOn() : start()), 'button primary')
   const tiles = Array.from({ length: SHOWN }, (_, i) => {
     const at = i / (SHOWN - 1)
     return new Tile(text.morph.tile(at), () => {
@@ -48,7 +49,7 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
     { className: 'tiles strip', role: 'group', ariaLabel: text.morph.group },
     ...tiles.map((tile) => tile.element),
   )
-  const fill = button(text.morph.examples, () => void useExamples(), 'button primary', 'examples')
+  const fill = fillButton(studio, text.morph.examples, [a, b], notice)
   const between = element(
     'section',
     { className: 'slot', ariaLabel: text.morph.way },
@@ -85,11 +86,10 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
       share.disabled = play.disabled = false
       tiles.forEach((tile, i) => tile.put(centred(way[Math.round((i * (STEPS - 1)) / (SHOWN - 1))]!)))
       goTo(+share.value)
-      if (!frame) start()
+      if (!frame && !prefersStill()) start()
       studio.announce(text.morph.ready)
     } catch (error) {
-      rest(() => notice.fail(error, () => void ask()))
-      studio.failed(error)
+      rest(() => studio.failed(error, notice, () => void ask()))
     }
   }
 
@@ -114,7 +114,7 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
   }
 
   function start(): void {
-    if (way.length === 0 || matchMedia('(prefers-reduced-motion: reduce)').matches) return
+    if (way.length === 0) return
     play.textContent = text.morph.pause
     let last = performance.now()
     const tick = (now: number) => {
@@ -133,29 +133,26 @@ export function morphView(studio: Studio, examples: () => Promise<Drawing[]>): V
   function pause(): void {
     cancelAnimationFrame(frame)
     frame = 0
-    play.textContent = text.morph.play
+    play.textContent = prefersStill() ? text.morph.step : text.morph.play
   }
 
-  async function useExamples(): Promise<void> {
-    notice.wait(text.morph.fetching)
-    try {
-      const found = await examples()
-      a.put(centred(found[0]!))
-      b.put(centred(found[1]!))
-    } catch (error) {
-      notice.fail(error)
-      studio.failed(error)
-    }
+  /** To the next picture of the strip, from the last to the first. */
+  function stepOn(): void {
+    const next = (Math.round(+share.value * (SHOWN - 1)) + 1) % SHOWN
+    goTo(next / (SHOWN - 1))
   }
 
-  for (const sheet of [a, b]) {
-    sheet.onPenDown = () => latest.stop()
-    sheet.onChange = () => void ask()
-  }
+  pause()
   return {
     element: view,
     sheets: { from: a, to: b },
-    show: () => void ask(),
+    show() {
+      for (const sheet of [a, b]) {
+        sheet.onPenDown = () => latest.stop()
+        sheet.onChange = () => void ask()
+      }
+      void ask()
+    },
     hide() {
       latest.stop()
       pause()

@@ -58,8 +58,7 @@ export function redrawView(studio: Studio): View {
       studio.announce(text.redraw.ready)
     } catch (error) {
       rest('')
-      notice.fail(error, () => void ask())
-      studio.failed(error)
+      studio.failed(error, notice, () => void ask())
     }
   }
 
@@ -80,7 +79,6 @@ export function redrawView(studio: Studio): View {
     show() {
       place.replaceChildren(studio.desk)
       sheet.onPenDown = () => latest.stop()
-      sheet.onPenMove = sheet.onGrow = () => {}
       sheet.onChange = () => void ask()
       void ask()
     },

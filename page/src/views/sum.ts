@@ -8,10 +8,10 @@ import { Picture } from '../picture'
 import { Sheet } from '../sheet'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
-import { slot, temperatureSlider } from '../tools'
+import { fillButton, slot, temperatureSlider } from '../tools'
 import { centred, fitted } from '../units'
 
-export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): View {
+export function sumView(studio: Studio): View {
   const latest = new Latest()
   const notice = new Notice()
   const sheets = text.sum.names.map((name) => new Sheet(name))
@@ -19,7 +19,7 @@ export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): Vie
   const picture = new Picture()
   const another = button(text.sum.another, () => studio.change({ seed: studio.settings.seed + 1 }), 'button', 'another')
   const take = button(text.sum.take, () => studio.takeToDraw(picture.strokes), 'button', 'take')
-  const fill = button(text.sum.examples, () => void useExamples(), 'button primary', 'examples')
+  const fill = fillButton(studio, text.sum.examples, sheets, notice)
   const sign = (mark: string) => element('span', { className: 'sign', ariaHidden: 'true' }, mark)
   const result = element(
     'section',
@@ -58,11 +58,12 @@ export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): Vie
       const found = await latest.run((signal) => backend.analogy(model.name, da, db, dc, 1, { ...settings, signal }))
       if (!found) return
       picture.put(centred(found[0]!))
-      another.disabled = take.disabled = false
+      another.disabled = false
+      take.disabled = picture.strokes.length === 0
+      if (take.disabled) notice.empty(text.sum.nothing)
       studio.announce(text.sum.ready)
     } catch (error) {
-      rest(() => notice.fail(error, () => void ask()))
-      studio.failed(error)
+      rest(() => studio.failed(error, notice, () => void ask()))
     }
     picture.svg.classList.remove('waiting')
   }
@@ -73,25 +74,16 @@ export function sumView(studio: Studio, examples: () => Promise<Drawing[]>): Vie
     say()
   }
 
-  async function useExamples(): Promise<void> {
-    notice.wait(text.sum.fetching)
-    try {
-      const found = await examples()
-      sheets.forEach((sheet, i) => sheet.put(centred(found[i]!)))
-    } catch (error) {
-      notice.fail(error)
-      studio.failed(error)
-    }
-  }
-
-  for (const sheet of sheets) {
-    sheet.onPenDown = () => latest.stop()
-    sheet.onChange = () => void ask()
-  }
   return {
     element: view,
     sheets: { a, b, c },
-    show: () => void ask(),
+    show() {
+      for (const sheet of sheets) {
+        sheet.onPenDown = () => latest.stop()
+        sheet.onChange = () => void ask()
+      }
+      void ask()
+    },
     hide: () => latest.stop(),
     renew: () => void ask(),
     picture: () => ({ strokes: picture.strokes }),
