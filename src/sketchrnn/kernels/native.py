@@ -23,8 +23,8 @@ MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way
 
 # The structs of native.c.
 _Cell = struct(
-    "Cell", "kind:n", "inputs:n", "size:n", "x", "h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
-    "hyper_size:n", "embedding:n", "bias", "hyper_x", "hyper_h", "hyper_hyper", "hyper_h_back", "hyper_hyper_back",
+    "Cell", "kind:n", "inputs:n", "size:n", "x_h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
+    "hyper_size:n", "embedding:n", "bias", "x", "h", "hyper_x_h", "hyper_back",
     "hyper_gamma", "hyper_beta", "hyper_c_gamma", "hyper_c_beta", "z", "z_back", "b_z", "scale", "scale_back",
     "scale_stride:n", "scale_back_stride:n",
 )  # fmt: skip
@@ -94,40 +94,41 @@ class Weights:
         return tuple(getattr(self, field.name) for field in fields(self))
 
 
-def _packed(W: Tensor) -> Tensor:
-    """Panels of W (K, N), or of each of a stack of them (k, K, N): k of those."""
-    compiled = kernels(W.dtype)
-    assert compiled.library is not None
-    stack = W if W.ndim == 3 else W.unsqueeze(0)
-    k, K, N = stack.shape
-    out = W.new_empty(k, -(-N // compiled.panel_width) * K * compiled.panel_width)
-    for matrix, panels in zip(stack, out, strict=True):
-        call("pack", W, K, N, matrix, matrix.stride(0), matrix.stride(1), panels)
-    return out
+def _packed(*matrices: Tensor) -> Tensor:
+    """Panels of the matrices (K, N), one above the other."""
+    width, W = kernels(matrices[0].dtype).panel_width, matrices[0]
+    K, N = sum(map(len, matrices)), W.shape[1]
+    panels, above = W.new_empty(-(-N // width) * K * width), 0
+    for matrix in matrices:
+        call("pack", W, len(matrix), N, matrix, matrix.stride(0), matrix.stride(1), above, K, panels)
+        above += len(matrix)
+    return panels
 
 
 def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
-    """The struct Cell; `back` with the transposed matrices that the way back needs."""
-    values: dict[str, Any] = dict(kind=w.kind, inputs=len(w.x), size=len(w.h), x=_packed(w.x), h=_packed(w.h))
+    """The struct Cell, with the matrices of the way forth or with the transposed ones that the way back needs."""
+    values: dict[str, Any] = dict(kind=w.kind, inputs=len(w.x), size=len(w.h))
     values |= dict(gamma=w.gamma, beta=w.beta, c_gamma=w.c_gamma, c_beta=w.c_beta)
+    if w.scale is None:
+        values |= dict(h_back=_packed(w.h.t())) if back else dict(x_h=_packed(w.x, w.h))
+        return fill(_Cell, w.h, values)
+    assert w.hyper_x is not None
+    assert w.hyper_h is not None
+    assert w.hyper_hyper is not None
+    assert w.z is not None
+    scale = torch.stack([_packed(matrix) for matrix in w.scale])
+    values |= dict(
+        hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_gamma=w.hyper_gamma,
+        hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, b_z=w.b_z,
+        scale=scale, scale_stride=scale.shape[1],
+    )  # fmt: skip
     if back:
-        values["h_back"] = _packed(w.h.t())
-    if w.scale is not None:
-        assert w.hyper_x is not None
-        assert w.hyper_h is not None
-        assert w.hyper_hyper is not None
-        assert w.z is not None
-        scale, scale_back = _packed(w.scale), _packed(w.scale.transpose(1, 2)) if back else None
-        values |= dict(
-            hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_x=_packed(w.hyper_x),
-            hyper_h=_packed(w.hyper_h), hyper_hyper=_packed(w.hyper_hyper), hyper_gamma=w.hyper_gamma,
-            hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, z=_packed(w.z),
-            b_z=w.b_z, scale=scale, scale_stride=scale.shape[1], scale_back=scale_back,
-            scale_back_stride=0 if scale_back is None else scale_back.shape[1],
-        )  # fmt: skip
-        if back:
-            values |= dict(hyper_h_back=_packed(w.hyper_h.t()), hyper_hyper_back=_packed(w.hyper_hyper.t()))
-            values["z_back"] = _packed(w.z.t())
+        scale_back = torch.stack([_packed(matrix.t()) for matrix in w.scale])
+        values |= dict(h_back=_packed(w.h.t(), w.hyper_h.t()), hyper_back=_packed(w.hyper_hyper.t()))
+        values |= dict(z_back=_packed(w.z.t()), scale_back=scale_back, scale_back_stride=scale_back.shape[1])
+    else:
+        values |= dict(x=_packed(w.x), h=_packed(w.h), hyper_x_h=_packed(w.hyper_x, w.hyper_h, w.hyper_hyper))
+        values |= dict(z=_packed(w.z))
     return fill(_Cell, w.h, values)
 
 
