@@ -729,7 +729,7 @@ void backward(long threads, const Cell *cell, const Pass *pass, const Trace *tra
 typedef struct {
     const real *rows, *first;  /* row p is row from[p] of `rows`, or where that is negative row -1 - from[p] of `first` */
     const int64_t *from;       /* NULL for row p itself */
-    long width;
+    long width, apart;         /* numbers of a row, and from one row to the next */
 } Inputs;
 
 long gradient_numbers(long M) { return KC * (2 * M + NR); }
@@ -754,7 +754,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                 for (long i = 0; i < count; to += inputs[i].width, i++) {
                     const Inputs *in = inputs + i;
                     int64_t from = in->from ? in->from[top + k] : top + k;
-                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width,
+                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->apart : in->rows + from * in->apart,
                            in->width * sizeof(real));
                 }
             }

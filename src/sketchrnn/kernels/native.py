@@ -36,7 +36,7 @@ _Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
-_Inputs = struct("Inputs", "rows", "first", "from", "width:n")
+_Inputs = struct("Inputs", "rows", "first", "from", "width:n", "apart:n")
 _Path = struct(
     "Path", "temperature:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal", "rows"
 )
@@ -188,27 +188,28 @@ class _Room:
     Fresh pages from the system for some hundred megabytes cost a quarter of a training step.
     """
 
-    spare: ClassVar[list[Tensor]] = []
+    spare: ClassVar[list[tuple[int, Tensor]]] = []
+    """Numbers a row, and the buffer: passes of one cell take turns with the same buffers, however long they are."""
     lock: ClassVar[Lock] = Lock()
 
     def __init__(self, rows: int, widths: dict[str, int], like: Tensor) -> None:
-        numbers = rows * sum(widths.values())
-        fitting = self._fitting(numbers, like.dtype)
-        self.buffer = like.new_empty(numbers) if fitting is None else fitting
-        cuts = self.buffer[:numbers].split([rows * width for width in widths.values()])
+        self.width = sum(widths.values())
+        fitting = self._fitting(rows * self.width, self.width, like.dtype)
+        # pages that are never written cost nothing; what they are for is the next, longer pass
+        self.buffer = like.new_empty(2 * rows * self.width) if fitting is None else fitting
+        cuts = self.buffer[: rows * self.width].split([rows * width for width in widths.values()])
         self.parts = {name: cut.view(rows, -1) for (name, cut) in zip(widths, cuts, strict=True)}
         """(rows, width) of each name; not to be used when the room is gone."""
 
     @classmethod
-    def _fitting(cls, numbers: int, dtype: torch.dtype) -> Tensor | None:
-        """The smallest spare buffer that is large enough. Without one, the largest is given up for what comes."""
+    def _fitting(cls, numbers: int, width: int, dtype: torch.dtype) -> Tensor | None:
+        """A spare buffer of rows so wide that is large enough; without one, room is made for what comes."""
         with cls.lock:
-            order = sorted(range(len(cls.spare)), key=lambda i: cls.spare[i].numel())
-            for i in order:
-                if cls.spare[i].numel() >= numbers and cls.spare[i].dtype == dtype:
-                    return cls.spare.pop(i)
-            if order:
-                cls.spare.pop(order[-1])
+            own = [i for i, (wide, buffer) in enumerate(cls.spare) if wide == width and buffer.dtype == dtype]
+            if own:
+                buffer = cls.spare.pop(own[-1])[1]
+                if len(buffer) >= numbers:
+                    return buffer
             while len(cls.spare) >= MOST_SPARE:
                 cls.spare.pop(0)
         return None
@@ -216,7 +217,7 @@ class _Room:
     def __del__(self) -> None:
         # no lock: the garbage collector may come here while this very thread holds it; an append is atomic
         if hasattr(self, "buffer"):  # there was memory for it
-            self.spare.append(self.buffer)
+            self.spare.append((self.width, self.buffer))
 
 
 def give_back_memory() -> None:
@@ -323,7 +324,7 @@ def _weight_gradients(
         d_small, (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
     )
     d_scale = [
-        z[:, k * E : (k + 1) * E].t() @ source[:, gate * H : (gate + 1) * H]
+        gradient(source[:, gate * H : (gate + 1) * H], (z[:, k * E : (k + 1) * E], None, None))[0]
         for k, (source, gate) in enumerate((trace[name], gate) for name in ("xh", "hh", "gates") for gate in range(4))
     ]
     return grads | dict(
@@ -340,7 +341,10 @@ def _weight_gradients(
 
 def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor, ...]:
     """The gradients A^T d of the weights of each input A: `rows`, `first` and `from` of the struct Inputs."""
-    members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
+    members = [
+        dict(rows=rows, first=first, width=rows.shape[1], apart=rows.stride(0)) | {"from": row}
+        for rows, first, row in inputs
+    ]
     widths = [rows.shape[1] for rows, _, _ in inputs]
     out = d.new_empty(sum(widths), d.shape[1])
     structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
