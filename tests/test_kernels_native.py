@@ -267,6 +267,27 @@ def test_a_way_back_is_gone_once_and_finds_what_it_left():
 
 
 @needs_compiler
+def test_memory_is_kept_for_the_next_pass_of_the_same_cell():
+    """However long the passes of another cell are meanwhile; a pass that needs more than twice as much has it anew."""
+
+    def learn(size, length):
+        cell, layout = make_cell("lstm", 5, size, 0, 0), sequence.packed_layout(np.array([length]))
+        state = (torch.zeros(1, size), torch.zeros(1, size))
+        h, _ = sequence.run(cell, torch.randn(length, 5), None, layout, state)
+        h.sum().backward()
+        return {width: buffer.data_ptr() for width, buffer in native._Room.spare}
+
+    native.give_back_memory()
+    learn(8, 100)
+    kept = learn(16, 10)
+    assert len(kept) == 2
+    assert learn(16, 20) == learn(8, 10) == learn(16, 5) == learn(8, 200) == kept
+    learn(16, 21)
+    assert len(native._Room.spare) == 2
+    native.give_back_memory()
+
+
+@needs_compiler
 def test_inference_keeps_no_memory():
     native.give_back_memory()
     cell = make_cell("lstm", 5, 8, 0, 0)

@@ -40,7 +40,7 @@ enum { VECTOR = 16, MR = 12 };
 enum { VECTOR = 16, MR = 6 };
 #endif
 enum { LANES = VECTOR / sizeof(real), NR = 2 * LANES };
-enum { KC = 256 };       /* rows of a panel that stay in the first-level cache */
+enum { KC = 512 };       /* rows that a gradient takes together */
 enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
 
 typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
@@ -99,33 +99,37 @@ static void tile(long m, long k, const real *a, const real *b, const real *from,
     for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
 }
 
-/* C (rows, N) = from + A (rows, K) B, of the panels [first, last). `scratch` holds GROUP K numbers. */
-static void multiply(long rows, long K, long N, const real *A, long lda, const real *B, const real *from, long ldf,
-                     real *C, long ldc, long first, long last, real *scratch)
+typedef struct {
+    const real *A; /* (n, K), rows `lda` apart */
+    long lda, K;
+} Part;
+
+/* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
+   other, B packed. `scratch` holds GROUP K numbers. */
+static void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
+                     long ldf, real *C, long ldc, long first, long last, real *scratch)
 {
-    long groups = (rows + GROUP - 1) / GROUP;
-    for (long g = 0, top = 0; g < groups; g++) {
-        long group = rows * (g + 1) / groups - top, tiles = (group + MR - 1) / MR;
+    long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
+    for (int i = 0; i < count; i++) K += parts[i].K;
+    for (; groups > 0; groups--) {
+        long group = (bottom - top) / groups, tiles = (group + MR - 1) / MR;
         for (long i = 0, row = 0; i < tiles; i++) { /* A as (K, m) for each tile */
             long m = group * (i + 1) / tiles - row;
             real *packed = scratch + row * K;
-            for (long r = 0; r < m; r++) {
-                const real *a = A + (top + row + r) * lda;
-                for (long k = 0; k < K; k++) packed[k * m + r] = a[k];
-            }
+            for (const Part *p = parts; p < parts + count; packed += p->K * m, p++)
+                for (long r = 0; r < m; r++) {
+                    const real *a = p->A + (top + row + r) * p->lda;
+                    for (long k = 0; k < p->K; k++) packed[k * m + r] = a[k];
+                }
             row += m;
         }
-        for (long k = 0; k < K; k += KC) {
-            long depth = K - k < KC ? K - k : KC;
-            for (long panel = first; panel < last; panel++) {
-                const real *b = B + (panel * K + k) * NR;
-                for (long i = 0, row = 0; i < tiles; i++) {
-                    long m = group * (i + 1) / tiles - row;
-                    real *c = C + (top + row) * ldc + panel * NR;
-                    const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
-                    tile(m, depth, scratch + row * K + k * m, b, k ? c : start, k ? ldc : ldf, c, ldc, width(panel, N));
-                    row += m;
-                }
+        for (long panel = first; panel < last; panel++) {
+            for (long i = 0, row = 0; i < tiles; i++) {
+                long m = group * (i + 1) / tiles - row;
+                real *c = C + (top + row) * ldc + panel * NR;
+                const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
+                tile(m, K, scratch + row * K, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
+                row += m;
             }
         }
         top += group;
@@ -134,13 +138,13 @@ static void multiply(long rows, long K, long N, const real *A, long lda, const r
 
 int panel_width(void) { return NR; }
 
-/* Packs W (K, N) with strides `sk`, `sn`. */
-void pack(long K, long N, const real *W, long sk, long sn, real *panels)
+/* Packs W (K, N) with strides `sk`, `sn` as the rows from `above` on of panels that have `all` rows. */
+void pack(long K, long N, const real *W, long sk, long sn, long above, long all, real *panels)
 {
 #pragma omp parallel for schedule(static)
     for (long panel = 0; panel < (N + NR - 1) / NR; panel++) {
         int columns = width(panel, N);
-        real *to = panels + panel * K * NR;
+        real *to = panels + (panel * all + above) * NR;
         if (sn == 1) {
             for (long k = 0; k < K; k++)
                 for (int j = 0; j < NR; j++) to[k * NR + j] = j < columns ? W[k * sk + panel * NR + j] : 0;
@@ -245,19 +249,13 @@ static inline void wait_for_all(const Team *team)
     }
 }
 
-typedef struct {
-    const real *A; /* (n, K), rows `lda` apart */
-    long lda, K;
-    const real *B; /* panels of (K, N) */
-} Part;
-
 /* Enough rows for every thread to have a whole tile of its own. */
 static inline int by_rows(const Team *team, long n) { return n >= team->all * MR; }
 
-/* C (n, N) = start + the sum of A B over the parts. Row r starts from row who[r] of `start`, or r without `who`, rows
+/* C (n, N) = start + A B, A the parts beside each other. Row r starts from row who[r] of `start`, or r without `who`, rows
    `ld_start` apart, 0 for one that all share; NULL is zeros. Afterwards each thread may read its own rows of C. */
-static void products(const Team *team, long n, long N, real *C, long ldc, const real *start, long ld_start,
-                     const int64_t *who, int count, const Part *parts)
+static void product(const Team *team, long n, long N, real *C, long ldc, const real *start, long ld_start,
+                    const int64_t *who, int count, const Part *parts, const real *B)
 {
     long panels = (N + NR - 1) / NR, rows = by_rows(team, n);
     long top = rows ? first_of(team, n) : 0, bottom = rows ? last_of(team, n) : n;
@@ -268,12 +266,7 @@ static void products(const Team *team, long n, long N, real *C, long ldc, const 
             memcpy(C + r * ldc + left, start + who[r] * ld_start + left, (right - left) * sizeof(real));
         if (start) start = C, ld_start = ldc;
     }
-    for (int i = 0; i < count; i++) {
-        const Part *p = parts + i;
-        const real *from = i ? C + top * ldc : start ? start + top * ld_start : 0;
-        multiply(bottom - top, p->K, N, p->A + top * p->lda, p->lda, p->B, from, i ? ldc : ld_start, C + top * ldc, ldc,
-                 first, last, team->scratch);
-    }
+    multiply(top, bottom, N, count, parts, B, start, ld_start, C, ldc, first, last, team->scratch);
     if (!rows) wait_for_all(team);
 }
 
@@ -282,12 +275,14 @@ static void products(const Team *team, long n, long N, real *C, long ldc, const 
 typedef struct {
     long kind; /* 0 lstm, 1 layer_norm, 2 hyper */
     long inputs, size;
-    const real *x, *h, *h_back;                      /* (inputs, 4 size), (size, 4 size), and the latter transposed */
+    const real *x_h;                                 /* (inputs + size, 4 size): W_x above W_h; not of the HyperLSTM */
+    const real *h_back;                              /* (4 size, size): W_h transposed, above hyper_h transposed */
     const real *gamma, *beta, *c_gamma, *c_beta;     /* layer norm: (4 size), (4 size), (size), (size) */
     long hyper_size, embedding;                      /* the rest is of the HyperLSTM alone */
     const real *bias;                                /* (4 size) */
-    const real *hyper_x, *hyper_h, *hyper_hyper;     /* to (4 hyper_size) from inputs, h and h_hyper */
-    const real *hyper_h_back, *hyper_hyper_back;     /* the last two transposed */
+    const real *x, *h;                               /* (inputs, 4 size), (size, 4 size) */
+    const real *hyper_x_h;                           /* to (4 hyper_size) from inputs, h and h_hyper, one above the other */
+    const real *hyper_back;                          /* (4 hyper_size, hyper_size): the last of these transposed */
     const real *hyper_gamma, *hyper_beta, *hyper_c_gamma, *hyper_c_beta;
     const real *z, *z_back, *b_z;                    /* (hyper_size, 12 embedding), transposed, (12 embedding) */
     const real *scale, *scale_back;                  /* 12 of (embedding, size), 12 transposed */
@@ -477,10 +472,9 @@ static long width_of(const Cell *cell) { return 4 * cell->size + (cell->kind == 
 
 static long widest(const Cell *cell)
 {
-    long k = 4 * cell->size;
-    if (4 * cell->hyper_size > k) k = 4 * cell->hyper_size;
-    if (12 * cell->embedding > k) k = 12 * cell->embedding;
-    return k > cell->inputs ? k : cell->inputs;
+    long back = 4 * (cell->size + cell->hyper_size), forth = cell->inputs + cell->size + cell->hyper_size;
+    long most = back > forth ? back : forth;
+    return 12 * cell->embedding > most ? 12 * cell->embedding : most;
 }
 
 /* Numbers of scratch that a thread needs: the packed rows of `multiply`, then what `room_of` finds. */
@@ -497,8 +491,8 @@ static void scales(const Cell *cell, const Team *team, long rows, const real *z,
 {
     long H = cell->size, E = cell->embedding;
     for (int k = 0; k < count; k++)
-        multiply(rows, E, H, z + k * E, 12 * E, cell->scale + k * cell->scale_stride, 0, 0, out + k * H, 12 * H, 0,
-                 (H + NR - 1) / NR, team->scratch);
+        multiply(0, rows, H, 1, &(Part){z + k * E, 12 * E, E}, cell->scale + k * cell->scale_stride, 0, 0, out + k * H,
+                 12 * H, 0, (H + NR - 1) / NR, team->scratch);
 }
 
 /* Of the small LSTM of a HyperLSTM: the step, and z. */
@@ -507,17 +501,15 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n;
     const Trace *row = &step->row;
     real *room = room_of(cell, team);
-    Part gates[] = {{step->x, cell->inputs, cell->inputs, cell->hyper_x},
-                    {step->h_before, H, H, cell->hyper_h},
-                    {step->hyper_h_before, S, S, cell->hyper_hyper}};
-    products(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who,
-             3, gates);
+    Part reads[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}, {step->hyper_h_before, S, S}};
+    product(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who, 3,
+            reads, cell->hyper_x_h);
     for (long r = first_of(team, n); r < last_of(team, n); r++)
         norm_forward(S, row->hyper_gates + r * 4 * S, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1,
                      step->hyper_c_before + r * S, row->hyper_c + r * S, row->hyper_h + r * S, room);
     if (!by_rows(team, n)) wait_for_all(team);
-    Part z = {row->hyper_h, S, S, cell->z};
-    products(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &z);
+    Part small = {row->hyper_h, S, S};
+    product(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &small, cell->z);
 }
 
 static void step_forward(const Cell *cell, const Team *team, const Step *step)
@@ -525,14 +517,13 @@ static void step_forward(const Cell *cell, const Team *team, const Step *step)
     long H = cell->size, n = step->n;
     const Trace *row = &step->row;
     real *room = room_of(cell, team), *wide = room + 6 * (H > cell->hyper_size ? H : cell->hyper_size);
-    Part x = {step->x, cell->inputs, cell->inputs, cell->x}, h = {step->h_before, H, H, cell->h};
+    Part x_h[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}};
     if (cell->kind == 2) {
         hyper_forward(cell, team, step);
-        products(team, n, 4 * H, row->xh, 4 * H, step->start, width_of(cell), step->who, 1, &x);
-        products(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, &h);
+        product(team, n, 4 * H, row->xh, 4 * H, step->start, width_of(cell), step->who, 1, x_h, cell->x);
+        product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h);
     } else {
-        Part both[] = {x, h};
-        products(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, both);
+        product(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, x_h, cell->x_h);
     }
     long bottom = last_of(team, n);
     for (long top = first_of(team, n); top < bottom; top += MR) {
@@ -655,7 +646,7 @@ static void scales_backward(const Cell *cell, const Team *team, const Trace *row
     }
     for (int k = 0; k < 12; k++) {
         const real *from = (k < 4 ? row->xh : k < 8 ? row->hh : row->gates) + top * 4 * H + k % 4 * H;
-        multiply(rows, H, E, from, 4 * H, cell->scale_back + k * cell->scale_back_stride, 0, 0,
+        multiply(0, rows, E, 1, &(Part){from, 4 * H, H}, cell->scale_back + k * cell->scale_back_stride, 0, 0,
                  row->d_z + top * 12 * E + k * E, 12 * E, 0, (E + NR - 1) / NR, team->scratch);
     }
 }
@@ -695,12 +686,12 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
     }
     if (!by_rows(team, n)) wait_for_all(team);
     if (cell->kind < 2) {
-        Part part = {row->gates, 4 * H, 4 * H, cell->h_back};
-        products(team, n, H, pass->h_last, H, 0, 0, 0, 1, &part);
+        Part gates = {row->gates, 4 * H, 4 * H};
+        product(team, n, H, pass->h_last, H, 0, 0, 0, 1, &gates, cell->h_back);
         return;
     }
-    Part of_z = {row->d_z, 12 * E, 12 * E, cell->z_back};
-    products(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z);
+    Part of_z = {row->d_z, 12 * E, 12 * E};
+    product(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z, cell->z_back);
     for (long r = first_of(team, n); r < bottom; r++) {
         real *gates = row->hyper_gates + r * 4 * S;
         norm_backward(S, gates, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1, step->hyper_c_before + r * S,
@@ -710,10 +701,9 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
         for (long u = 0; u < 4 * S; u++) to[u] += gates[u];
     }
     if (!by_rows(team, n)) wait_for_all(team);
-    Part to_hyper = {row->hyper_gates, 4 * S, 4 * S, cell->hyper_hyper_back};
-    products(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, &to_hyper);
-    Part to_h[] = {{row->d_hh, 4 * H, 4 * H, cell->h_back}, {row->hyper_gates, 4 * S, 4 * S, cell->hyper_h_back}};
-    products(team, n, H, pass->h_last, H, 0, 0, 0, 2, to_h);
+    Part gates[] = {{row->d_hh, 4 * H, 4 * H}, {row->hyper_gates, 4 * S, 4 * S}};
+    product(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, gates + 1, cell->hyper_back);
+    product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back);
 }
 
 /* The way back. `d_hyper` (B, hyper_size) is room. */
@@ -739,7 +729,7 @@ void backward(long threads, const Cell *cell, const Pass *pass, const Trace *tra
 typedef struct {
     const real *rows, *first;  /* row p is row from[p] of `rows`, or where that is negative row -1 - from[p] of `first` */
     const int64_t *from;       /* NULL for row p itself */
-    long width;
+    long width, apart;         /* numbers of a row, and from one row to the next */
 } Inputs;
 
 long gradient_numbers(long M) { return KC * (2 * M + NR); }
@@ -764,7 +754,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                 for (long i = 0; i < count; to += inputs[i].width, i++) {
                     const Inputs *in = inputs + i;
                     int64_t from = in->from ? in->from[top + k] : top + k;
-                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width,
+                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->apart : in->rows + from * in->apart,
                            in->width * sizeof(real));
                 }
             }
@@ -983,8 +973,8 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
             step_forward(cell, &team, &step);
             if (draws) {
                 if (!by_rows(&team, n)) wait_for_all(&team);
-                Part h = {s->h, H, H, s->y};
-                products(&team, n, N, y, N, s->b_y, 0, 0, 1, &h);
+                Part h = {s->h, H, H};
+                product(&team, n, N, y, N, s->b_y, 0, 0, 1, &h, s->y);
             }
             for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
                 Path *path = s->paths + s->who[r];

@@ -23,8 +23,8 @@ MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way
 
 # The structs of native.c.
 _Cell = struct(
-    "Cell", "kind:n", "inputs:n", "size:n", "x", "h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
-    "hyper_size:n", "embedding:n", "bias", "hyper_x", "hyper_h", "hyper_hyper", "hyper_h_back", "hyper_hyper_back",
+    "Cell", "kind:n", "inputs:n", "size:n", "x_h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
+    "hyper_size:n", "embedding:n", "bias", "x", "h", "hyper_x_h", "hyper_back",
     "hyper_gamma", "hyper_beta", "hyper_c_gamma", "hyper_c_beta", "z", "z_back", "b_z", "scale", "scale_back",
     "scale_stride:n", "scale_back_stride:n",
 )  # fmt: skip
@@ -36,7 +36,7 @@ _Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
 )  # fmt: skip
-_Inputs = struct("Inputs", "rows", "first", "from", "width:n")
+_Inputs = struct("Inputs", "rows", "first", "from", "width:n", "apart:n")
 _Path = struct(
     "Path", "temperature:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal", "rows"
 )
@@ -94,40 +94,41 @@ class Weights:
         return tuple(getattr(self, field.name) for field in fields(self))
 
 
-def _packed(W: Tensor) -> Tensor:
-    """Panels of W (K, N), or of each of a stack of them (k, K, N): k of those."""
-    compiled = kernels(W.dtype)
-    assert compiled.library is not None
-    stack = W if W.ndim == 3 else W.unsqueeze(0)
-    k, K, N = stack.shape
-    out = W.new_empty(k, -(-N // compiled.panel_width) * K * compiled.panel_width)
-    for matrix, panels in zip(stack, out, strict=True):
-        call("pack", W, K, N, matrix, matrix.stride(0), matrix.stride(1), panels)
-    return out
+def _packed(*matrices: Tensor) -> Tensor:
+    """Panels of the matrices (K, N), one above the other."""
+    width, W = kernels(matrices[0].dtype).panel_width, matrices[0]
+    K, N = sum(map(len, matrices)), W.shape[1]
+    panels, above = W.new_empty(-(-N // width) * K * width), 0
+    for matrix in matrices:
+        call("pack", W, len(matrix), N, matrix, matrix.stride(0), matrix.stride(1), above, K, panels)
+        above += len(matrix)
+    return panels
 
 
 def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
-    """The struct Cell; `back` with the transposed matrices that the way back needs."""
-    values: dict[str, Any] = dict(kind=w.kind, inputs=len(w.x), size=len(w.h), x=_packed(w.x), h=_packed(w.h))
+    """The struct Cell, with the matrices of the way forth or with the transposed ones that the way back needs."""
+    values: dict[str, Any] = dict(kind=w.kind, inputs=len(w.x), size=len(w.h))
     values |= dict(gamma=w.gamma, beta=w.beta, c_gamma=w.c_gamma, c_beta=w.c_beta)
+    if w.scale is None:
+        values |= dict(h_back=_packed(w.h.t())) if back else dict(x_h=_packed(w.x, w.h))
+        return fill(_Cell, w.h, values)
+    assert w.hyper_x is not None
+    assert w.hyper_h is not None
+    assert w.hyper_hyper is not None
+    assert w.z is not None
+    scale = torch.stack([_packed(matrix) for matrix in w.scale])
+    values |= dict(
+        hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_gamma=w.hyper_gamma,
+        hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, b_z=w.b_z,
+        scale=scale, scale_stride=scale.shape[1],
+    )  # fmt: skip
     if back:
-        values["h_back"] = _packed(w.h.t())
-    if w.scale is not None:
-        assert w.hyper_x is not None
-        assert w.hyper_h is not None
-        assert w.hyper_hyper is not None
-        assert w.z is not None
-        scale, scale_back = _packed(w.scale), _packed(w.scale.transpose(1, 2)) if back else None
-        values |= dict(
-            hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_x=_packed(w.hyper_x),
-            hyper_h=_packed(w.hyper_h), hyper_hyper=_packed(w.hyper_hyper), hyper_gamma=w.hyper_gamma,
-            hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, z=_packed(w.z),
-            b_z=w.b_z, scale=scale, scale_stride=scale.shape[1], scale_back=scale_back,
-            scale_back_stride=0 if scale_back is None else scale_back.shape[1],
-        )  # fmt: skip
-        if back:
-            values |= dict(hyper_h_back=_packed(w.hyper_h.t()), hyper_hyper_back=_packed(w.hyper_hyper.t()))
-            values["z_back"] = _packed(w.z.t())
+        scale_back = torch.stack([_packed(matrix.t()) for matrix in w.scale])
+        values |= dict(h_back=_packed(w.h.t(), w.hyper_h.t()), hyper_back=_packed(w.hyper_hyper.t()))
+        values |= dict(z_back=_packed(w.z.t()), scale_back=scale_back, scale_back_stride=scale_back.shape[1])
+    else:
+        values |= dict(x=_packed(w.x), h=_packed(w.h), hyper_x_h=_packed(w.hyper_x, w.hyper_h, w.hyper_hyper))
+        values |= dict(z=_packed(w.z))
     return fill(_Cell, w.h, values)
 
 
@@ -187,27 +188,28 @@ class _Room:
     Fresh pages from the system for some hundred megabytes cost a quarter of a training step.
     """
 
-    spare: ClassVar[list[Tensor]] = []
+    spare: ClassVar[list[tuple[int, Tensor]]] = []
+    """Numbers a row, and the buffer: passes of one cell take turns with the same buffers, however long they are."""
     lock: ClassVar[Lock] = Lock()
 
     def __init__(self, rows: int, widths: dict[str, int], like: Tensor) -> None:
-        numbers = rows * sum(widths.values())
-        fitting = self._fitting(numbers, like.dtype)
-        self.buffer = like.new_empty(numbers) if fitting is None else fitting
-        cuts = self.buffer[:numbers].split([rows * width for width in widths.values()])
+        self.width = sum(widths.values())
+        fitting = self._fitting(rows * self.width, self.width, like.dtype)
+        # pages that are never written cost nothing; what they are for is the next, longer pass
+        self.buffer = like.new_empty(2 * rows * self.width) if fitting is None else fitting
+        cuts = self.buffer[: rows * self.width].split([rows * width for width in widths.values()])
         self.parts = {name: cut.view(rows, -1) for (name, cut) in zip(widths, cuts, strict=True)}
         """(rows, width) of each name; not to be used when the room is gone."""
 
     @classmethod
-    def _fitting(cls, numbers: int, dtype: torch.dtype) -> Tensor | None:
-        """The smallest spare buffer that is large enough. Without one, the largest is given up for what comes."""
+    def _fitting(cls, numbers: int, width: int, dtype: torch.dtype) -> Tensor | None:
+        """A spare buffer of rows so wide that is large enough; without one, room is made for what comes."""
         with cls.lock:
-            order = sorted(range(len(cls.spare)), key=lambda i: cls.spare[i].numel())
-            for i in order:
-                if cls.spare[i].numel() >= numbers and cls.spare[i].dtype == dtype:
-                    return cls.spare.pop(i)
-            if order:
-                cls.spare.pop(order[-1])
+            own = [i for i, (wide, buffer) in enumerate(cls.spare) if wide == width and buffer.dtype == dtype]
+            if own:
+                buffer = cls.spare.pop(own[-1])[1]
+                if len(buffer) >= numbers:
+                    return buffer
             while len(cls.spare) >= MOST_SPARE:
                 cls.spare.pop(0)
         return None
@@ -215,7 +217,7 @@ class _Room:
     def __del__(self) -> None:
         # no lock: the garbage collector may come here while this very thread holds it; an append is atomic
         if hasattr(self, "buffer"):  # there was memory for it
-            self.spare.append(self.buffer)
+            self.spare.append((self.width, self.buffer))
 
 
 def give_back_memory() -> None:
@@ -322,7 +324,7 @@ def _weight_gradients(
         d_small, (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
     )
     d_scale = [
-        z[:, k * E : (k + 1) * E].t() @ source[:, gate * H : (gate + 1) * H]
+        gradient(source[:, gate * H : (gate + 1) * H], (z[:, k * E : (k + 1) * E], None, None))[0]
         for k, (source, gate) in enumerate((trace[name], gate) for name in ("xh", "hh", "gates") for gate in range(4))
     ]
     return grads | dict(
@@ -339,7 +341,10 @@ def _weight_gradients(
 
 def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor, ...]:
     """The gradients A^T d of the weights of each input A: `rows`, `first` and `from` of the struct Inputs."""
-    members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
+    members = [
+        dict(rows=rows, first=first, width=rows.shape[1], apart=rows.stride(0)) | {"from": row}
+        for rows, first, row in inputs
+    ]
     widths = [rows.shape[1] for rows, _, _ in inputs]
     out = d.new_empty(sum(widths), d.shape[1])
     structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
