@@ -8,6 +8,7 @@ here waits for the device, so that a CUDA graph can record it.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -438,33 +439,17 @@ def _sums_are_wider() -> bool:
     return "dtype_out" in torch.ops.aten.mm.overloads() and "dtype_out" in torch.ops.aten.bmm.overloads()
 
 
-class _RowTerms(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, targets: Tensor, log_floor: float | None) -> tuple[Tensor, Tensor]:
-        from sketchrnn.kernels import fused
+def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As `native.row_terms`."""
+    from sketchrnn.kernels import fused
 
-        P, N = y.shape
-        M = (N - 3) // 6
-        offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
-        if P:
-            block = 1 << (max(M, 3) - 1).bit_length()
-            fused.row_terms[(-(-P // ROWS_OF_DENSITY),)](
-                y.contiguous(), targets.contiguous(), offset, pen, slope, P, log_floor, M, ROWS_OF_DENSITY, block,
-            )  # fmt: skip
-        ctx.slope = slope
-        return offset, pen
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[Tensor, None, None]:
-        slope = ctx.slope
-        del ctx.slope
-        slope[:, :3] *= d_pen.unsqueeze(1)
-        slope[:, 3:] *= d_offset.unsqueeze(1)
-        return slope, None, None
-
-
-def row_terms(y: Tensor, targets: Tensor, log_floor: float | None) -> tuple[Tensor, Tensor]:
-    """As `native.row_terms`; `log_floor` is the logarithm of the density's floor, None for none."""
-    offset, pen = _RowTerms.apply(y, targets, log_floor)
-    return offset, pen
+    P, N = y.shape
+    M = (N - 3) // 6
+    log_floor = math.log(density_floor) if density_floor > 0 else None
+    offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
+    if P:
+        block = 1 << (max(M, 3) - 1).bit_length()
+        fused.row_terms[(-(-P // ROWS_OF_DENSITY),)](
+            y.contiguous(), targets.contiguous(), offset, pen, slope, P, log_floor, M, ROWS_OF_DENSITY, block,
+        )  # fmt: skip
+    return offset, pen, slope

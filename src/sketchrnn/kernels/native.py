@@ -353,35 +353,17 @@ def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Ten
     return out.split(widths)
 
 
-class _RowTerms(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor]:
-        P, N = y.shape
-        offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
-        threads = max(1, min(torch.get_num_threads(), y.numel() // 10_000))
-        M = (N - 3) // 6
-        scratch = y.new_empty(threads * 4 * M)
-        call(
-            "row_terms", y, threads, P, M, _whole(y), _whole(targets), float(density_floor), offset, pen, slope, scratch
-        )
-        ctx.slope = slope
-        return offset, pen
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[Tensor, None, None]:
-        slope = ctx.slope
-        del ctx.slope
-        slope[:, :3] *= d_pen.unsqueeze(1)
-        slope[:, 3:] *= d_offset.unsqueeze(1)
-        return slope, None, None
-
-
-def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor]:
+def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:
     """Log density of the offset and log probability of the pen state, each (P,), of the rows `targets` (P, 5) that the
-    outputs `y` (P, 3 + 6 M) foresee; the offset's is 0 where there is no point."""
-    offset, pen = _RowTerms.apply(y, targets, density_floor)
-    return offset, pen
+    outputs `y` (P, 3 + 6 M) foresee; the offset's is 0 where there is no point. And their slopes (P, 3 + 6 M) by the
+    outputs: of the first three the pen's, of the others the offset's."""
+    P, N = y.shape
+    offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
+    threads = max(1, min(torch.get_num_threads(), y.numel() // 10_000))
+    M = (N - 3) // 6
+    scratch = y.new_empty(threads * 4 * M)
+    call("row_terms", y, threads, P, M, _whole(y), _whole(targets), float(density_floor), offset, pen, slope, scratch)
+    return offset, pen, slope
 
 
 class Sampler:

@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from sketchrnn.config import TrainConfig
 from sketchrnn.kernels import compiled, gpu, native
@@ -44,11 +46,10 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
         density_floor: log(p + floor) in place of log p; 1e-6 in the reference, where it caps a point at 13.8 nats.
     """
     is_point = 1 - targets[:, 4]
-    if compiled.runs_on(y):
-        return RowTerms(*native.row_terms(y, targets, density_floor), is_point)
-    if gpu.runs_on(y):
-        log_floor = math.log(density_floor) if density_floor > 0 else None
-        return RowTerms(*gpu.row_terms(y, targets, log_floor), is_point)
+    if compiled.runs_on(y) or gpu.runs_on(y):
+        kernel = native.row_terms if compiled.runs_on(y) else gpu.row_terms
+        offset, pen = _InOnePass.apply(kernel, y, targets, density_floor)
+        return RowTerms(offset, pen, is_point)
     mixture = split_output(y)
     offset = log_density(mixture, targets[:, 0], targets[:, 1])
     if density_floor > 0:
@@ -56,6 +57,26 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
     # `where`, not a product: a row of padding may have any density at (0, 0), infinite too
     offset = torch.where(is_point > 0, offset, 0.0)
     return RowTerms(offset, (targets[:, 2:] * mixture.log_q).sum(dim=1), is_point)
+
+
+class _InOnePass(torch.autograd.Function):
+    """A kernel that finds both figures of a row, and their slopes on the way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, kernel: Callable[..., tuple[Tensor, Tensor, Tensor]], y: Tensor, targets: Tensor, density_floor: float
+    ) -> tuple[Tensor, Tensor]:
+        offset, pen, ctx.slope = kernel(y, targets, density_floor)
+        return offset, pen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[None, Tensor, None, None]:
+        slope = ctx.slope
+        del ctx.slope
+        slope[:, :3] *= d_pen.unsqueeze(1)
+        slope[:, 3:] *= d_offset.unsqueeze(1)
+        return None, slope, None, None
 
 
 def reconstruction_loss(terms: RowTerms, num_drawings: int, max_length: int, pen: PenTerm) -> tuple[Tensor, Tensor]:
