@@ -43,7 +43,7 @@ $(PAGE): page/node_modules/.ready page/index.html page/vite.config.ts page/tscon
 test: .venv/.ready $(PAGE) .venv/npm/node_modules/@magenta/sketch  ## the whole test suite, with line coverage
 	$(NPM) test
 	@$(if $(CHROMIUM),:,echo "The browser tests of the page are skipped: no Chromium was found; set CHROMIUM to one.")
-	$(BIN)/python -m pytest --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=sketchrnn --cov-report=term:skip-covered --cov-fail-under=90
 
 check: .venv/.ready page/node_modules/.ready  ## format, lint, types, layers
 	$(NPM) run check

@@ -16,5 +16,6 @@ export default defineConfig({
   },
   test: {
     include: ['tests/**/*.test.ts'],
+    testTimeout: 30_000, // on a busy machine, waiting for a busy server takes longer than the five seconds there are
   },
 })
