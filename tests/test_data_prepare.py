@@ -331,8 +331,8 @@ def test_bad_rows_are_set_aside_with_their_place(tmp_path: Path) -> None:
 def test_mending_a_row_moves_no_other_drawing(tmp_path: Path) -> None:
     source = ndjson(tmp_path / "a.ndjson", 200)
     whole = prepare([source], tmp_path / "whole")
-    first, *others = source.read_text().splitlines()
-    source.write_text("\n".join(["{", *others]))
+    rows = source.read_text().splitlines()
+    source.write_text("\n".join(["{", *rows[1:]]))
     damaged = prepare([source], tmp_path / "damaged")
     for name in SPLITS:
         assert set(whole.split(name)) - set(damaged.split(name)) <= {formats.read(ndjson(source, 1))[0]}

@@ -304,13 +304,13 @@ def test_a_shape_that_needs_no_data(tmp_path: Path) -> None:
             npz.splits(save(tmp_path / "a.npz", train=npy(b"", f"({count}, 0, 3)", "<f4")))
 
 
-@pytest.mark.parametrize("item", [b"]", b"]\x94", b"N\x85", b"h\x00r\x00\x01\x00\x00h\x00R"])
+@pytest.mark.parametrize("item", [b"]", b"]\x94", b"N\x85"])
 def test_a_pickle_of_many_objects(item: bytes) -> None:
     with pytest.raises(ValueError, match="makes more objects than drawings of its length need"):
         pickled_arrays.load(b"]q\x00" + item * 10**6)
 
 
-@pytest.mark.parametrize("protocol", range(2, 6))
+@pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_drawings_without_points_are_not_too_many_objects(protocol: int) -> None:
     for points in (0, 1):
         arrays = objects([np.ones((points, 3), np.int8) for _ in range(5000)])

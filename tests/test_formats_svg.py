@@ -271,7 +271,7 @@ def test_to_svg_reads_back_in_its_own_units(tmp_path: Path) -> None:
         f'<g class="drawing">{ON}</g>',
         f'<path id="p" d="M10 10h9" class="drawing" display="none"/>{ON}',
         f'<g class="drawing"><g class="drawing">{ON}</g></g>',
-        f'<defs><path id="p" d="M20 50L90 10"/></defs><g class="drawing"><use href="#p"/></g>',
+        '<defs><path id="p" d="M20 50L90 10"/></defs><g class="drawing"><use href="#p"/></g>',
         f'<g class="drawing" display="none"><path d="M0 0h5"/></g>{ON}',
     ],
 )
