@@ -233,13 +233,16 @@ def test_data_list(capsys: Captured) -> None:
     assert "cat" in classes
 
 
-def test_data_show(here: Path, tmp_path: Path) -> None:
+def test_data_show(here: Path, tmp_path: Path, capsys: Captured) -> None:
     for seed in ("0", "0", "1"):
         out = tmp_path / f"{len(list(tmp_path.iterdir()))}.svg"
         assert main(["data", "show", str(here / "data"), "-n", "5", "--seed", seed, "--out", str(out)]) == 0
     first, again, other = ((tmp_path / f"{i}.svg").read_text() for i in range(3))
     assert first == again != other
     assert len(sketchrnn.read(tmp_path / "0.svg")) == 5
+    for n in ("0", "-50"):
+        line = fails(["data", "show", here / "data", f"-n={n}", "--out", tmp_path / "n.svg"], capsys)
+        assert line == f"sketchrnn: -n is {n}; it must be at least 1"
 
 
 def test_data_prepare_takes_its_settings(here: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -365,8 +368,10 @@ def test_a_foreign_drawing_is_fitted_to_the_model_unless_told_not_to(here: Path,
 def test_our_own_pictures_are_read_back_as_they_are(here: Path, tmp_path: Path) -> None:
     test = sketchrnn.Dataset(here / "data").test
     sketchrnn.write(test[:2], tmp_path / "two.svg")
-    made = _drawings(["complete", here / "alone", tmp_path / "two.svg", "--points", "4"], tmp_path)
-    np.testing.assert_allclose(made[0].stroke3[1:3], test[0].stroke3[1:3], atol=0.02)
+    (tmp_path / "one.svg").write_text(test[0].to_svg())
+    for name in ("two.svg", "two.svg#0", "one.svg"):
+        made = _drawings(["complete", here / "alone", tmp_path / name, "--points", "4"], tmp_path)
+        np.testing.assert_allclose(made[0].stroke3[1:3], test[0].stroke3[1:3], atol=0.02)
 
 
 def test_evaluate(here: Path, capsys: Captured) -> None:

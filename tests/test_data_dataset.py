@@ -144,6 +144,10 @@ def test_a_summary_that_lacks_something(folder: Path) -> None:
     write_summary(folder, {name: value for name, value in SUMMARY.items() if name != "scale_factor"})
     with pytest.raises(ValueError, match=r"dataset.json lacks scale_factor"):
         Dataset(folder)
+    for counts in ({}, [], {"train": 3}):
+        write_summary(folder, SUMMARY | {"drawings": counts})
+        with pytest.raises(ValueError, match=r'"drawings" in .*dataset.json does not count train, valid, test'):
+            Dataset(folder)
 
 
 def test_a_missing_split_is_named(folder: Path) -> None:

@@ -18,7 +18,7 @@ from sketchrnn import formats
 from sketchrnn.config import DataConfig
 from sketchrnn.data import prepare as prepare_module
 from sketchrnn.data.dataset import SPLITS, Dataset
-from sketchrnn.data.prepare import like_quickdraw, prepare
+from sketchrnn.data.prepare import Item, prepare, read_task
 from sketchrnn.drawing import Drawing
 
 DATA = Path(os.environ.get("SKETCHRNN_DATA", "nowhere"))
@@ -264,24 +264,13 @@ def test_a_source_that_is_not_there(tmp_path: Path) -> None:
 # -- simplification
 
 
-def test_raw_drawings_become_what_quickdraw_makes_of_them() -> None:
-    t = np.linspace(0, 2 * np.pi, 2000)
-    circle = np.column_stack([500 + 400 * np.cos(t), -300 + 400 * np.sin(t)])
-    made = like_quickdraw(Drawing.from_lines([circle, [[100, -700], [900, 100]]]))
-    assert made.bounds() == (0, 0, 255, 255)
-    assert (made.stroke3 == np.rint(made.stroke3)).all()
-    assert made.num_strokes == 2
-    assert 12 < len(made) < 40
-    radius = np.hypot(*(made.lines()[0] - 127.5).T)
-    assert np.abs(radius - 127.5).max() < 3.5
-
-
-def test_simplification_scales_with_the_size() -> None:
-    drawing = Drawing.from_lines([np.column_stack([np.arange(400), 90 * np.sin(np.arange(400) / 30)])])
-    large, small = like_quickdraw(drawing, 255), like_quickdraw(drawing, 1)
-    assert len(large) == pytest.approx(len(small), abs=3)
-    assert small.size == pytest.approx(1)
-    assert not (small.stroke3 == np.rint(small.stroke3)).all()
+def test_a_scribble_too_long_to_resample_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0{"H9H0" * 5000}"/></svg>')
+    source = ndjson(tmp_path / "b.ndjson", 20)
+    dataset = prepare([tmp_path / "a.svg", source], tmp_path / "out")
+    [row] = dropped(dataset)
+    assert row["kind"] == "too long"
+    assert row["reason"] == "its strokes are 2,550,000 units long at size 255, more than 250,000"
 
 
 def test_epsilon_0_keeps_every_point(tmp_path: Path) -> None:
@@ -335,6 +324,68 @@ def test_bad_rows_are_set_aside_with_their_place(tmp_path: Path) -> None:
     assert {row["file"] for row in found} == {str(tmp_path / "a.ndjson")}
     assert {row["where"] for row in found if row["kind"] == "unreadable"} == {"a.ndjson:2", "a.ndjson:3"}
     assert any("300 strokes need 300 points, more than the 200 allowed" in row["reason"] for row in found)
+    others = {row["where"] for row in found if row["kind"] != "unreadable"}
+    assert others == {f"a.ndjson#{i}" for i in (3, 4, 5, 6)}  # rows that cannot be read have a place too
+
+
+def test_mending_a_row_moves_no_other_drawing(tmp_path: Path) -> None:
+    source = ndjson(tmp_path / "a.ndjson", 200)
+    whole = prepare([source], tmp_path / "whole")
+    rows = source.read_text().splitlines()
+    source.write_text("\n".join(["{", *rows[1:]]))
+    damaged = prepare([source], tmp_path / "damaged")
+    for name in SPLITS:
+        assert set(whole.split(name)) - set(damaged.split(name)) <= {formats.read(ndjson(source, 1))[0]}
+
+
+def test_the_place_in_a_file_of_which_little_is_taken(tmp_path: Path) -> None:
+    dot = Drawing([[1, 1, 1]])
+    formats.npz.write_splits({"train": [scribble(i) for i in range(20)], "test": [dot] * 20}, tmp_path / "a.npz")
+    dataset = prepare([tmp_path / "a.npz"], tmp_path / "out", config=DataConfig(limit=10))
+    assert [row["where"] for row in dropped(dataset)] == [f"a.npz#{i}" for i in range(20, 25)]
+
+
+def test_half_a_character_costs_one_row(tmp_path: Path) -> None:
+    rows = ndjson(tmp_path / "in" / "a.ndjson", 1499).read_text().splitlines()
+    rows[500] = rows[500].replace('"drawing"', '"key_id":"\\ud800","drawing"')
+    rows[501] = rows[501].replace('"scribble"', '"scr\\udfff"')
+    (tmp_path / "in" / "a.ndjson").write_text("\n".join(rows))
+    ndjson(tmp_path / "in" / "b.ndjson", 49)
+    for source, count in ((tmp_path / "in", 1546), (tmp_path / "in" / "a.ndjson", 1497)):
+        dataset = prepare([source], tmp_path / "out")
+        assert sum(dataset.summary()["drawings"].values()) == count
+        assert [row["where"] for row in dropped(dataset)] == ["a.ndjson:501", "a.ndjson:502"]
+        assert dropped(dataset)[0]["reason"] == "key_id '\\ud800' holds half a character"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"dr\xff")
+    ndjson(folder / os.fsdecode(b"a\xff.ndjson"), 20, None)
+    (folder / os.fsdecode(b"\xfe")).mkdir()
+    for name in (os.fsdecode(b"\xff.svg"), os.fsdecode(b"\xfe/a.svg")):
+        (folder / name).write_text(scribble(0).to_svg())
+    (folder / os.fsdecode(b"b\xff.svg")).write_text("<svg/>")
+    (folder / os.fsdecode(b"b\xff.ndjson")).write_text("{}\n")
+    dataset = prepare([folder], tmp_path / "out")
+    assert dataset.labels == ("a\ufffd", "dr\ufffd", "\ufffd")
+    assert {drawing.key for drawing in all_drawings(dataset)} == {None, "\ufffd.svg", "\ufffd/a.svg"}
+    assert {row["where"] for row in dropped(dataset)} == {"b\ufffd.svg", "b\ufffd.ndjson", "b?.ndjson:1"}
+    named = folder / os.fsdecode(b"a\xff.ndjson")
+    assert prepare([named], tmp_path / "out").labels == ("a\ufffd",)
+
+
+def test_what_cannot_be_written_ends_the_work(tmp_path: Path) -> None:
+    item = Item(ndjson(tmp_path / "a.ndjson", 1100), "a.ndjson", "a")
+    calls = []
+
+    def flushed() -> None:
+        calls.append(0)
+        if len(calls) == 2:  # the first is before all writing
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        read_task([item], tmp_path / "shard", DataConfig(valid=0, test=0), flushed)
 
 
 def test_not_finite_drawings_of_an_npz_are_set_aside(tmp_path: Path) -> None:
@@ -410,6 +461,37 @@ def test_a_dataset_is_replaced_and_anything_else_is_not(tmp_path: Path) -> None:
         with pytest.raises(FileExistsError, match=f"{name} exists and is not a dataset: name another folder"):
             prepare([b], tmp_path / name)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_a_symbolic_link_to_a_dataset_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "out").symlink_to("large disk/real")
+    for label in "ab":
+        dataset = prepare([ndjson(tmp_path / "a.ndjson", 20, label)], tmp_path / "out")
+        assert (dataset.labels, dataset.info.name) == ((label,), "out")
+        assert (tmp_path / "out").is_symlink()
+        assert Dataset(tmp_path / "large disk" / "real").labels == (label,)
+        assert nothing_left_over(tmp_path)
+        assert nothing_left_over(tmp_path / "large disk")
+
+
+def test_a_dataset_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ndjson(tmp_path / "a.ndjson", 20, "a")
+    prepare([source], tmp_path / "out")
+    rename = Path.rename
+
+    def refuses(path: Path, target: Path) -> Path:
+        if path.suffix == ".preparing":
+            raise PermissionError("not now")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.raises(PermissionError, match="not now"):
+        prepare([source], tmp_path / "out")
+    assert Dataset(tmp_path / "out").labels == ("a",)
+    assert nothing_left_over(tmp_path)
 
 
 def test_a_failure_leaves_the_dataset_that_was_there(tmp_path: Path) -> None:

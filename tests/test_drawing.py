@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sketchrnn import Drawing
+from sketchrnn.drawing import like_quickdraw
 
 coordinates = st.floats(-1000, 1000, width=32)
 offsets = st.one_of(st.integers(-300, 300).map(float), coordinates)
@@ -152,6 +153,35 @@ def test_limited_ends_on_repeated_points() -> None:
     assert len(Drawing(np.zeros((500, 3))).limited(10)) <= 10
     closed = Drawing.from_lines([[[0, 0], [5, 5]] * 100 + [[0, 0]]])
     assert len(closed.limited(10)) <= 10
+
+
+def test_raw_drawings_become_what_quickdraw_makes_of_them() -> None:
+    t = np.linspace(0, 2 * np.pi, 2000)
+    circle = np.column_stack([500 + 400 * np.cos(t), -300 + 400 * np.sin(t)])
+    made = like_quickdraw(Drawing.from_lines([circle, [[100, -700], [900, 100]]]))
+    assert made.bounds() == (0, 0, 255, 255)
+    assert (made.stroke3 == np.rint(made.stroke3)).all()
+    assert made.num_strokes == 2
+    assert 12 < len(made) < 40
+    radius = np.hypot(*(made.lines()[0] - 127.5).T)
+    assert np.abs(radius - 127.5).max() < 3.5
+
+
+def test_what_is_too_long_to_resample() -> None:
+    scribble = Drawing.from_lines([[[0, 0], [9, 0]] * 5000])
+    for size in (255, 9):
+        with pytest.raises(ValueError, match="its strokes are 2,549,745 units long at size 255, more than 250,000"):
+            like_quickdraw(scribble, size)
+    assert len(like_quickdraw(scribble, epsilon=0)) == 10_000
+    assert len(like_quickdraw(Drawing.from_lines([[[0, 0], [9, 0]] * 100]))) < 300
+
+
+def test_simplification_scales_with_the_size() -> None:
+    drawing = Drawing.from_lines([np.column_stack([np.arange(400), 90 * np.sin(np.arange(400) / 30)])])
+    large, small = like_quickdraw(drawing, 255), like_quickdraw(drawing, 1)
+    assert len(large) == pytest.approx(len(small), abs=3)
+    assert small.size == pytest.approx(1)
+    assert not (small.stroke3 == np.rint(small.stroke3)).all()
 
 
 @given(drawings(min_points=1))

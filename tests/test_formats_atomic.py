@@ -115,6 +115,26 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
     assert os.listdir(target.parent) == ["out"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="nothing else tells the name of an open file")
+def test_all_that_is_in_a_folder_reaches_the_disk_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    fsync = os.fsync
+
+    def listening(handle: int) -> None:
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", listening)
+    with atomic_folder(tmp_path / "out") as temporary:
+        (temporary / "inner").mkdir()
+        (temporary / "a.txt").write_text("a")
+        (temporary / "inner" / "b.txt").write_text("b")
+    assert sorted(synced[:-1]) == ["a.txt", "b.txt", "inner"]
+    assert synced[-1] == tmp_path.name
+
+
 def test_a_folder_that_failed_is_gone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
 

@@ -1,6 +1,7 @@
 """Quick, Draw! ndjson: simplified and raw rows, one bad line never ends the reading."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,27 @@ def test_raw_keeps_its_times(tmp_path: Path) -> None:
     assert formats.kind(tmp_path / "other.ndjson") == "ndjson-simplified"
 
 
+def test_half_a_character(tmp_path: Path) -> None:
+    for name in ("word", "key_id"):
+        with pytest.raises(ValueError, match=rf"^cat.ndjson:1: {name} 'a\\udc00' holds half a character"):
+            formats.read(save(tmp_path, ROW.replace('"recognized"', f'"{name}":"a\\udc00","recognized"')))
+    (pair,) = formats.read(save(tmp_path, ROW.replace('"cat"', '"\\ud83d\\ude00"')))
+    assert pair.label == "\U0001f600"
+
+
+def test_a_long_text_among_many(tmp_path: Path) -> None:
+    line = row([[["a" * 20_000, *range(20_000)], list(range(20_001))]])  # 1.6 GB as an array of text
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="something other than numbers"):
+        formats.read(save(tmp_path, line))
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("times", [5, [1, 2], None, {}])
 def test_times_that_do_not_fit_are_not_written(tmp_path: Path, times: object) -> None:
     (drawing,) = formats.read(save(tmp_path, row([[[1], [1], times]])))
+    assert drawing.meta["times"] == [times if isinstance(times, list) else []]
     formats.write([drawing], tmp_path / "copy.ndjson")
     assert json.loads((tmp_path / "copy.ndjson").read_text())["drawing"] == [[[1], [1]]]
 
@@ -90,16 +109,17 @@ def test_times_that_do_not_fit_are_not_written(tmp_path: Path, times: object) ->
         (row([[[1, 2]]]), r"stroke 0 is not \[xs, ys\]"),
         (row([[[1], [1]], 5]), r"stroke 1 is not \[xs, ys\]"),
         (row([[[1, 2], [1]]]), "stroke 0 has 2 x and 1 y"),
-        (row([[5, 6]]), "stroke 0 has 1 x and 1 y"),
+        (row([[5, 6]]), "stroke 0 is not two lists of numbers"),
+        (row([[{"a": 1}, [1]]]), "stroke 0 is not two lists of numbers"),
         (row([[["1"], ["2"]]]), "something other than numbers"),
         (row([[[None], [1]]]), "something other than numbers"),
         (row([[[True], [1]]]), "something other than numbers"),
-        (row([[[[1], [2, 3]], [1, 2]]]), "two lists of numbers|as many"),
+        (row([[[[1], [2, 3]], [1, 2]]]), "something other than numbers"),
         (row([[[float("nan")], [1]]]), "NaN is not a number"),
         (row([[[1], [float("-inf")]]]), "-Infinity is not a number"),
         ('{"drawing":[[[1e999],[1]]]}\n', "point 0 is not finite"),
         ('{"drawing":[[[1e39],[1]]]}\n', "point 0 is not finite"),
-        (f'{{"drawing":[[[{"9" * 400}],[1]]]}}\n', "other than numbers|two lists of numbers"),
+        (f'{{"drawing":[[[{"9" * 400}],[1]]]}}\n', "a number that is too large"),
         (f'{{"drawing":[[[{"9" * 5000}],[1]]]}}\n', "Exceeds the limit|not JSON"),
         (f'{{"drawing":{"[" * 100_000}\n', "nested too deeply|not JSON"),
     ],

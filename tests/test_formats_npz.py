@@ -298,6 +298,32 @@ def test_members_that_are_no_arrays(tmp_path: Path, data: bytes) -> None:
         npz.splits(save(tmp_path / "a.npz", train=data))
 
 
+def test_a_shape_that_needs_no_data(tmp_path: Path) -> None:
+    for count in (2 * 10**6, 10**10):
+        with pytest.raises(ValueError, match=rf"is an array <f4 \({count}, 0, 3\), not drawings"):
+            npz.splits(save(tmp_path / "a.npz", train=npy(b"", f"({count}, 0, 3)", "<f4")))
+
+
+@pytest.mark.parametrize("item", [b"]", b"]\x94", b"N\x85"])
+def test_a_pickle_of_many_objects(item: bytes) -> None:
+    with pytest.raises(ValueError, match="makes more objects than drawings of its length need"):
+        pickled_arrays.load(b"]q\x00" + item * 10**6)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_drawings_without_points_are_not_too_many_objects(protocol: int) -> None:
+    for points in (0, 1):
+        arrays = objects([np.ones((points, 3), np.int8) for _ in range(5000)])
+        assert len(pickled_arrays.load(pickle.dumps(arrays, protocol=protocol))) == 5000
+
+
+def test_a_small_file_does_not_unpack_to_a_large_one(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.npz", train=npy(b"\x80\x02" + b"]" * 6 * 10**6))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(ValueError, match=r"unpacks to 6,000,\d+ bytes, more than the 1,\d+,\d+ that are read of such"):
+        npz.splits(path)
+
+
 def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npz, "MAX_BYTES", 10**6)
     path = save(tmp_path / "bomb.npz", train=npy(bytes(2 * 10**6), "(0, 3)"))

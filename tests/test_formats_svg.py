@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from sketchrnn import Drawing, formats
 from sketchrnn.formats import safexml, svg
+from sketchrnn.render import animated_svg
 
 OPEN = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200" fill="none" stroke="black">'
 XLINK = OPEN.replace("<svg", '<svg xmlns:xlink="http://www.w3.org/1999/xlink"')
@@ -264,6 +265,28 @@ def test_to_svg_reads_back_in_its_own_units(tmp_path: Path) -> None:
     assert read(tmp_path, drawing.to_svg(background="#fff")) == drawing
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        f'<g class="drawing">{ON}</g>',
+        f'<path id="p" d="M10 10h9" class="drawing" display="none"/>{ON}',
+        f'<g class="drawing"><g class="drawing">{ON}</g></g>',
+        '<defs><path id="p" d="M20 50L90 10"/></defs><g class="drawing"><use href="#p"/></g>',
+        f'<g class="drawing" display="none"><path d="M0 0h5"/></g>{ON}',
+    ],
+)
+def test_a_class_alone_makes_no_file_ours(tmp_path: Path, shapes: str) -> None:
+    assert lines(read(tmp_path, OPEN + shapes + "</svg>")) == [[[20, 50], [90, 10]]]
+    assert not svg.is_ours(tmp_path / "a.svg")
+
+
+def test_our_files_are_known(tmp_path: Path) -> None:
+    given_ = [Drawing.from_lines([[[5, 5], [9, 8]]])] * 2
+    for text in (svg.document(given_), given_[0].to_svg(), animated_svg(given_)):
+        assert set(read_all(tmp_path, text)) == set(given_)
+        assert svg.is_ours(tmp_path / "a.svg")
+
+
 def test_an_empty_drawing_keeps_its_place(tmp_path: Path) -> None:
     empty, line = Drawing.from_lines([]), Drawing.from_lines([[[0, 0], [5, 5]]])
     assert read_all(tmp_path, svg.document([line, empty, line])) == [line, empty, line]
@@ -312,7 +335,8 @@ def test_labels_cannot_break_out(tmp_path: Path) -> None:
 
 def test_a_bad_drawing_of_a_grid_is_set_aside(tmp_path: Path) -> None:
     good = '<g class="drawing"><path d="M0 0h5"/></g>'
-    text = OPEN + good + '<g class="big drawing"><path d="M0 0H1e39"/></g>' + good + "</svg>"
+    opened = OPEN.replace("<svg", "<svg data-sketchrnn=''")
+    text = opened + good + '<g class="drawing"><path d="M0 0H1e39"/></g>' + good + "</svg>"
     with pytest.raises(ValueError, match=r"^a\.svg#1: point 1 is not finite"):
         read_all(tmp_path, text)
     bad: list[tuple[str, str]] = []

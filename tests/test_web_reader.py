@@ -33,7 +33,7 @@ def test_it_reads_and_fits() -> None:
     assert len(fitted["lines"][0]) <= 10 < len(plain["lines"][0])
     assert np.ptp(fitted["lines"][0], axis=0).max() == 255
     group = b'<g class="drawing" transform="scale(2)"><path d="M0 0L5 5"/></g>'
-    own = b'<svg xmlns="http://www.w3.org/2000/svg">' + group + b"</svg>"
+    own = b'<svg xmlns="http://www.w3.org/2000/svg" data-sketchrnn="">' + group + b"</svg>"
     assert answer(own, "a.svg", "255", "10")["drawings"] == [{"lines": [[[0, 0], [5, 5]]]}]
 
 

@@ -217,7 +217,7 @@ class DataConfig:
     test: float = 0.05
     """Share kept for the test."""
     seed: int = 0
-    """Of the split and the order."""
+    """Of the split, and of the choice where `limit` leaves files of a folder out."""
     recognized_only: bool = False
     """Leave out Quick, Draw! drawings that were not recognised."""
     workers: int = 0

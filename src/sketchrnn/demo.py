@@ -12,8 +12,9 @@ from pathlib import Path
 from sketchrnn import formats
 from sketchrnn.config import ModelConfig, TrainConfig
 from sketchrnn.data.dataset import Dataset
-from sketchrnn.data.prepare import like_quickdraw, prepare
+from sketchrnn.data.prepare import prepare
 from sketchrnn.data.sources import KANJIVG_LICENCE, kanjivg
+from sketchrnn.drawing import like_quickdraw
 from sketchrnn.evaluation import evaluate
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.report import Section, write_report

@@ -26,6 +26,11 @@ MAX_OFFSET = 1000.0  # offsets are clamped to +-this, in the drawing's own units
 
 STROKE_COLOR = "#1b1b1f"
 
+SVG_MARK = "data-sketchrnn"  # of our own SVG: by it formats.svg reads what has the class "drawing" in its own units
+
+QUICKDRAW_SIZE = 255.0  # the longer side of Quick, Draw!'s simplified drawings
+MAX_LENGTH = 250_000  # of all strokes at that size: about as many points are resampled, and simplified in seconds
+
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
@@ -246,9 +251,8 @@ class Drawing:
         box = f'x="{x:.12g}" y="{y:.12g}" width="{side:.12g}" height="{side:.12g}"'
         paper = f"<rect {box} fill={quoteattr(background)}/>" if background else ""
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{size:g}" height="{size:g}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" {SVG_MARK}="" width="{size:g}" height="{size:g}" '
             f'viewBox="{x:.12g} {y:.12g} {side:.12g} {side:.12g}">'
-            # By its class formats.svg knows the drawing again, and reads it in its own units.
             f'{paper}<path class="drawing" d="{self.svg_path()}" fill="none" stroke={quoteattr(color)} '
             f'stroke-width="{side / 80:g}" stroke-linecap="round" stroke-linejoin="round"/></svg>\n'
         )
@@ -263,6 +267,34 @@ def normalise(stroke3: NDArray[np.number], scale_factor: float) -> NDArray[np.fl
     rows = np.array(stroke3, dtype=np.float32)
     np.clip(rows[:, :2], -MAX_OFFSET, MAX_OFFSET, out=rows[:, :2])
     rows[:, :2] /= scale_factor
+    return rows
+
+
+def like_quickdraw(drawing: Drawing, size: float = QUICKDRAW_SIZE, epsilon: float = 2.0) -> Drawing:
+    """Simplified as Quick, Draw! does: moved to the corner, scaled to `size`, resampled, Ramer-Douglas-Peucker.
+
+    The spacing of the resampling (1) and `epsilon` are at size 255 and scaled with it. Positions are rounded to whole
+    units where those are no more than the tolerance, so that rounding loses less than the simplification did.
+    With `epsilon` 0 every point stays where it is.
+
+    Raises:
+        ValueError: its strokes are longer than 250,000 units at size 255.
+    """
+    tolerance = epsilon * size / QUICKDRAW_SIZE
+    drawing = drawing.fitted(size)
+    if tolerance > 0:
+        length = sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in drawing.lines()) * QUICKDRAW_SIZE / size
+        if length > MAX_LENGTH:
+            raise ValueError(f"its strokes are {length:,.0f} units long at size 255, more than {MAX_LENGTH:,}")
+        drawing = drawing.resampled(size / QUICKDRAW_SIZE).simplified(tolerance)
+    if tolerance >= 1:
+        drawing = replace(drawing, stroke3=_rounded(drawing))
+    return drawing
+
+
+def _rounded(drawing: Drawing) -> NDArray[np.float32]:
+    rows = drawing.stroke3.copy()
+    rows[:, :2] = np.diff(np.rint(drawing.points()), axis=0, prepend=np.zeros((1, 2)))
     return rows
 
 

@@ -71,7 +71,7 @@ def download(
 
     Args:
         names: Classes; `sketchrnn data list --classes` shows them.
-        out: Folder for the files; not given, a cache that `data prepare` looks into.
+        out: Folder for the files; not given, a cache, where `data prepare` looks for the form sketch-rnn.
         form: sketch-rnn is .npz with splits, simplified and raw .ndjson, binary .bin.
     """
     from sketchrnn.data import sources
@@ -138,6 +138,8 @@ def show(
         n: How many drawings.
         seed: Another seed picks others.
     """
+    if n < 1:
+        raise ValueError(f"-n is {n}; it must be at least 1")
     drawings = sketchrnn.Dataset(data).split(split)
     picked = np.random.default_rng(seed).permutation(len(drawings))[:n]
     sketchrnn.write([drawings[i] for i in picked], out, columns=columns)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sketchrnn.data.inputs import in_foreign_units, open_input
-from sketchrnn.data.prepare import like_quickdraw
-from sketchrnn.drawing import Drawing
+from sketchrnn.data.inputs import in_foreign_units, name_and_number, open_input
+from sketchrnn.drawing import Drawing, like_quickdraw
 from sketchrnn.render import DATA_ENDINGS
 
 if TYPE_CHECKING:
@@ -44,5 +43,5 @@ def is_picture(path: Path) -> bool:
 
 def _in_foreign_units(text: str) -> bool:
     """Whether the drawings are in units of a pen, a screen or a page; those in our own pictures are in a model's."""
-    path = Path(text if Path(text).exists() else text.rpartition("#")[0])
+    path = Path(name_and_number(text)[0])
     return path.is_file() and in_foreign_units(path)

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from sketchrnn.config import DataInfo
 from sketchrnn.drawing import Drawing
 from sketchrnn.formats.atomic import atomic_file
+from sketchrnn.formats.npz import SPLITS
 
 VERSION = 1
 FORMAT = "sketchrnn dataset"
-SPLITS = ("train", "valid", "test")
 
 
 class Split(Sequence[Drawing]):
@@ -190,7 +190,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     """Write dataset.json: the mapping that `Dataset.summary` gives back."""
     text = json.dumps({"format": FORMAT, "version": VERSION, **summary}, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_file(folder / "dataset.json") as temporary:
-        temporary.write_text(text + "\n", "utf-8")
+        temporary.write_text(text + "\n", "utf-8", errors="replace")  # a name of a file may be no text
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
@@ -212,4 +212,6 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         {"drawings", "max_length", "scale_factor", "labels", "name", "licence", "size"} - set(summary)
     ):
         raise ValueError(f"{path} lacks {', '.join(missing)}: prepare the dataset again")
+    if not isinstance(summary["drawings"], dict) or not summary["drawings"].keys() >= set(SPLITS):
+        raise ValueError(f'"drawings" in {path} does not count {", ".join(SPLITS)}: prepare the dataset again')
     return summary

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sketchrnn import formats
 from sketchrnn.data.dataset import SPLITS, Dataset, Split
-from sketchrnn.data.prepare import DEVICE_KINDS
 from sketchrnn.drawing import Drawing
+from sketchrnn.formats import svg
 
 
 def open_input(text: str) -> list[Drawing]:
@@ -22,26 +22,34 @@ def open_input(text: str) -> list[Drawing]:
         OSError: there is no such file or dataset.
         ValueError: it cannot be read, holds no drawing, or none of that number.
     """
-    name, _, number = text.rpartition("#")
-    if Path(text).exists() or not name or not number.isdecimal():
+    name, wanted = name_and_number(text)
+    if wanted is None:
         drawings = list(_drawings(text))
         if not drawings:
             raise ValueError(f"{text} holds no drawing")
         return drawings
-    wanted, count = int(number), 0
-    source = _drawings(name)
+    count, source = 0, _drawings(name)
     if isinstance(source, Split) and wanted < len(source):
         return [source[wanted]]
     for count, drawing in enumerate(source, 1):
         if count == wanted + 1:
             return [drawing]
-    raise ValueError(f"{text}: there is no #{number}, {name} holds {count} drawings and the first is #0")
+    raise ValueError(f"{text}: there is no #{wanted}, {name} holds {count} drawings and the first is #0")
+
+
+def name_and_number(text: str) -> tuple[str, int | None]:
+    """What stands before and after the # of an INPUT; the whole and None where it names no number."""
+    name, _, number = text.rpartition("#")
+    if Path(text).exists() or not name or not number.isdecimal():
+        return text, None
+    return name, int(number)
 
 
 def in_foreign_units(path: Path) -> bool:
     """Whether the drawings of a file are in units of a pen, a screen or a page; those in our own pictures are in a
     model's."""
-    return formats.kind(path) in DEVICE_KINDS and b'<g class="drawing"' not in path.read_bytes()
+    kind = formats.kind(path)
+    return kind in formats.DEVICE_KINDS and not (kind == "svg" and svg.is_ours(path))
 
 
 def _drawings(name: str) -> Iterable[Drawing]:

@@ -23,26 +23,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sketchrnn import formats
 from sketchrnn.config import DataConfig
 from sketchrnn.data import sources as named
 from sketchrnn.data.dataset import SPLITS, Dataset, is_dataset, write_split, write_summary
 from sketchrnn.data.shards import Shard, ShardWriter, fill_empty, join, label_counts, median_size, scale_factor
-from sketchrnn.drawing import Drawing
+from sketchrnn.drawing import QUICKDRAW_SIZE, Drawing, like_quickdraw
 from sketchrnn.formats import npz
 
 ENDINGS = (".svg", ".inkml", ".npz", ".ndjson", ".bin")  # what is looked for in a folder
 SINGLE_ENDINGS = (".svg", ".inkml")  # files that as a rule hold one drawing
-DEVICE_KINDS = ("svg", "inkml", "ndjson-raw")  # points as a pen or a screen gave them, in units of their own
-QUICKDRAW_SIZE = 255.0  # the longer side of Quick, Draw!'s simplified drawings
 FILES_PER_TASK = 200
 WORTH_PROCESSES = 4 << 20  # bytes of input from which on starting processes pays
 
@@ -104,19 +101,20 @@ def prepare(
     """
     config = config or DataConfig()
     out = Path(os.path.abspath(out))
+    place = Path(os.path.realpath(out))  # through a symbolic link, which stays one
     if not sources:
         raise ValueError("no source of drawings is given: name files, folders, kanjivg or Quick, Draw! classes")
     if out.exists() and not is_dataset(out) and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not a dataset: name another folder")
     found = [_find(str(source), progress) for source in sources]
-    with _work_folder(out) as work:
+    with _work_folder(place) as work:
         parts = work / "parts"
         parts.mkdir()
         _finish(
             _read_all(_tasks(found, config), parts, config, progress), parts, work, _origin(out.name, found, config)
         )
         shutil.rmtree(parts)
-        _replace(work, out)
+        _replace(work, place)
     return Dataset(out)
 
 
@@ -133,7 +131,7 @@ def _find(text: str, progress: bool) -> Source:
         return Source(text, tuple(_walk(path)))
     if path.exists():
         formats.kind(path)  # what is no drawing at all is said before any work begins
-        return Source(text, (Item(path, path.name, _stem(path), required=True),))
+        return Source(text, (Item(path, _text(path.name), _stem(path), required=True),))
     if text == "kanjivg":
         items = tuple(Item(file, file.name, "kanji", key, overrides=True) for file, key in named.kanjivg())
         return Source(text, items, named.KANJIVG_LICENCE)
@@ -157,15 +155,23 @@ def _walk(folder: Path) -> Iterator[Item]:
         if hidden or path.suffix.lower() not in ENDINGS or not path.is_file():
             continue
         single = path.suffix.lower() in SINGLE_ENDINGS
-        label = inside.parts[0] if len(inside.parts) > 1 else folder.resolve().name if single else _stem(path)
+        name = _text(inside)
+        top, _, below = name.partition("/")
+        label = top if below else _text(folder.resolve().name) if single else _stem(path)
         found = True
-        yield Item(path, inside.as_posix(), label, key=inside.as_posix() if single else None)
+        yield Item(path, name, label, key=name if single else None)
     if not found:
         raise ValueError(f"{folder} holds no drawings: no file in it ends in {', '.join(ENDINGS)}")
 
 
 def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or path.name  # cat.npz and cat.full.npz are both cats
+    name = _text(path.name)
+    return name.split(".")[0] or name  # cat.npz and cat.full.npz are both cats
+
+
+def _text(path: Path | str) -> str:
+    """A path as text that can be written: bytes of it that are no UTF-8 become U+FFFD."""
+    return os.fsencode(Path(path).as_posix()).decode("utf-8", "replace")
 
 
 def _tasks(found: Sequence[Source], config: DataConfig) -> list[tuple[Item, ...]]:
@@ -207,7 +213,7 @@ def read_task(
     folder.mkdir()
     shard = Shard(folder)
     writer = ShardWriter(shard, go_on)
-    with (folder / "dropped.jsonl").open("w", encoding="utf-8") as dropped:
+    with (folder / "dropped.jsonl").open("w", encoding="utf-8", errors="replace") as dropped:
 
         def drop(item: Item, where: str, kind: str, reason: str) -> None:
             shard.dropped[kind] += 1
@@ -220,7 +226,7 @@ def read_task(
                 _read_item(item, writer, config, drop)
             except (ValueError, OSError) as error:
                 told = shard.dropped.total() > before  # its rows say more than that there is nothing left of it
-                if isinstance(error, InterruptedError) or (item.required and not told):
+                if writer.failed or isinstance(error, InterruptedError) or (item.required and not told):
                     raise
                 drop(item, item.name, "file", str(error))
         writer.close()
@@ -231,7 +237,7 @@ def _read_item(
     item: Item, writer: ShardWriter, config: DataConfig, drop: Callable[[Item, str, str, str], None]
 ) -> None:
     kind = "dataset" if item.path.is_dir() else formats.kind(item.path)
-    for place, (home, others, drawing) in enumerate(_drawings(item, kind, config.limit, drop)):
+    for place, home, others, drawing in _drawings(item, kind, config.limit, drop):
         where = f"{item.name}#{place}"
         if config.recognized_only and not drawing.meta.get("recognized", True):
             drop(item, where, "not recognized", "Quick, Draw! did not recognise it")
@@ -255,10 +261,14 @@ def _drawings(
     kind: str,
     limit: int | None,
     drop: Callable[[Item, str, str, str], None],
-) -> Iterator[tuple[str, tuple[str, ...], Drawing]]:
-    """The drawings of a file, each with the split that is its home, and the splits that chance may move it to."""
+) -> Iterator[tuple[int, str, tuple[str, ...], Drawing]]:
+    """The drawings of a file, each with its place in it, the split that is its home, and the splits that chance may
+    move it to. A row that cannot be read has a place too (but in an .npz), so that mending it moves no other."""
+    num_bad = 0
 
     def bad(where: str, reason: str) -> None:
+        nonlocal num_bad
+        num_bad += kind != "inkml"  # there, it is a stroke of the one drawing
         drop(item, where, "unreadable", reason)
 
     splits: Mapping[str, Sequence[Drawing]]
@@ -268,52 +278,32 @@ def _drawings(
     elif kind == "npz":
         splits = npz.splits(item.path, bad=bad)
     else:
-        for drawing in islice(formats.iterate(item.path, bad=bad), limit):
-            yield "train", ("valid", "test"), drawing
+        for i, drawing in enumerate(islice(formats.iterate(item.path, bad=bad), limit)):
+            yield i + num_bad, "train", ("valid", "test"), drawing
         return
     if not splits.get("train"):  # no split worth keeping
-        for drawing in islice(chain.from_iterable(splits.values()), limit):
-            yield "train", ("valid", "test"), drawing
+        for i, drawing in enumerate(islice(chain.from_iterable(splits.values()), limit)):
+            yield i, "train", ("valid", "test"), drawing
         return
     count = {name: len(splits.get(name, ())) for name in SPLITS}
     if limit is not None and limit < (total := sum(count.values())):  # of each split its share
         count |= {name: limit * count[name] // total for name in ("valid", "test")}
         count["train"] = limit - count["valid"] - count["test"]
     missing = tuple(name for name in ("valid", "test") if not splits.get(name))
+    first = 0
     for name in SPLITS:
-        for drawing in islice(splits.get(name, ()), count[name]):
-            yield name, missing if name == "train" else (), drawing
+        for i, drawing in enumerate(islice(splits.get(name, ()), count[name]), first):
+            yield i, name, missing if name == "train" else (), drawing
+        first += len(splits.get(name, ()))
 
 
 def _fit(drawing: Drawing, kind: str, config: DataConfig) -> Drawing:
     """The drawing at the size and with the number of points that the settings ask for."""
-    if kind in DEVICE_KINDS:
+    if kind in formats.DEVICE_KINDS:
         drawing = like_quickdraw(drawing, config.size or QUICKDRAW_SIZE, config.epsilon)
     elif config.size is not None:
         drawing = drawing.fitted(config.size)
     return drawing.limited(config.max_points)
-
-
-def like_quickdraw(drawing: Drawing, size: float = QUICKDRAW_SIZE, epsilon: float = 2.0) -> Drawing:
-    """Simplified as Quick, Draw! does: moved to the corner, scaled to `size`, resampled, Ramer-Douglas-Peucker.
-
-    The spacing of the resampling (1) and `epsilon` are at size 255 and scaled with it. Positions are rounded to whole
-    units where those are no more than the tolerance, so that rounding loses less than the simplification did.
-    With `epsilon` 0 every point stays where it is.
-    """
-    tolerance = epsilon * size / QUICKDRAW_SIZE
-    drawing = drawing.fitted(size)
-    if tolerance > 0:
-        drawing = drawing.resampled(size / QUICKDRAW_SIZE).simplified(tolerance)
-    if tolerance >= 1:
-        drawing = replace(drawing, stroke3=_rounded(drawing))
-    return drawing
-
-
-def _rounded(drawing: Drawing) -> NDArray[np.float32]:
-    rows = drawing.stroke3.copy()
-    rows[:, :2] = np.diff(np.rint(drawing.points()), axis=0, prepend=np.zeros((1, 2)))
-    return rows
 
 
 def _chance(seed: int, name: str, place: int) -> float:
@@ -491,9 +481,14 @@ def _work_folder(out: Path) -> Iterator[Path]:
 def _replace(work: Path, out: Path) -> None:
     """`work` becomes `out`."""
     old = out.with_name(f".{out.name}.{os.getpid()}.replaced")
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
+    try:
+        if out.exists():
+            out.rename(old)
+        work.rename(out)
+    except BaseException:
+        if old.exists() and not out.exists():
+            old.rename(out)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

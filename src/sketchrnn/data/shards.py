@@ -47,6 +47,8 @@ class ShardWriter:
         self._shard = shard
         self._on_write = on_write
         self._label_ids: dict[str, int] = {}
+        self.failed = False
+        """A write did not come to its end: the columns no longer fit each other."""
         self._held: dict[str, list[tuple[NDArray[np.float32], int, str | None]]] = {split: [] for split in SPLITS}
 
     def add(self, split: str, stroke3: NDArray[np.float32], label: str | None, key: str | None) -> None:
@@ -64,8 +66,8 @@ class ShardWriter:
         self._shard.labels = list(self._label_ids)
 
     def _write(self, split: str) -> None:
+        self.failed = True
         strokes, label_ids, keys = zip(*self._held[split], strict=True)
-        self._held[split].clear()
         values, lengths = np.concatenate(strokes), np.array([len(rows) for rows in strokes])
         texts = [b"" if key is None else key.encode() for key in keys]
         key_lengths = [-1 if key is None else len(text) for key, text in zip(keys, texts, strict=True)]
@@ -84,7 +86,9 @@ class ShardWriter:
         )
         beyond = np.abs(values[:, :2]).max(axis=1) > MAX_OFFSET
         self._shard.clamped += int(np.logical_or.reduceat(beyond, np.cumsum(lengths) - lengths).sum())
+        self._held[split].clear()
         self._on_write()
+        self.failed = False
 
 
 @dataclass

@@ -19,7 +19,9 @@ from sketchrnn.drawing import Drawing
 from sketchrnn.formats.bad_rows import OnBad
 from sketchrnn.formats.detect import kind
 
-__all__ = ["OnBad", "iterate", "kind", "read", "write"]
+__all__ = ["DEVICE_KINDS", "OnBad", "iterate", "kind", "read", "write"]
+
+DEVICE_KINDS = ("svg", "inkml", "ndjson-raw")  # points as a pen or a screen gave them, in units of their own
 
 
 def read(path: str | os.PathLike[str], *, bad: OnBad | None = None) -> list[Drawing]:

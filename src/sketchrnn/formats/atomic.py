@@ -45,7 +45,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    _sync(target.parent)
 
 
 @contextmanager
@@ -66,6 +66,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise type(error)(f"{path} cannot be written: {_reason(error)}") from None
     try:
         yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
         if target.exists():
             target.rmdir()
         temporary.rename(target)
@@ -75,22 +77,23 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(target.parent)
+    _sync(target.parent)
 
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name itself durable, where the file system lets a folder be synced."""
+def _sync(path: Path) -> None:
+    """Makes a file durable, or the names in a folder, where the file system lets it be synced."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:
         return
     try:
         os.fsync(handle)
-    except OSError:
-        pass
+    except OSError as error:
+        if path.is_file() and error.errno in _FULL:
+            raise
     finally:
         os.close(handle)

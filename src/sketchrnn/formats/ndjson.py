@@ -7,6 +7,7 @@ https://github.com/googlecreativelab/quickdraw-dataset#the-raw-moderated-dataset
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +19,8 @@ from sketchrnn.drawing import Drawing
 from sketchrnn.formats.atomic import atomic_file
 from sketchrnn.formats.bad_rows import OnBad, report
 from sketchrnn.formats.detect import MAX_LINE
+
+_HALF = re.compile("[\ud800-\udfff]")  # of a pair of UTF-16: JSON can name one alone, no file can hold it
 
 
 def iterate(path: Path, *, bad: OnBad | None = None) -> Iterator[Drawing]:
@@ -69,10 +72,13 @@ def _drawing(line: bytes) -> Drawing:
     meta = {name: value for name, value in row.items() if name not in ("drawing", "word", "key_id")}
     strokes = [_stroke(stroke, number) for number, stroke in enumerate(row["drawing"])]
     if any(len(stroke) > 2 for stroke in row["drawing"]):
-        meta["times"] = [stroke[2] if len(stroke) > 2 else [] for stroke in row["drawing"] if stroke[0]]
+        meta["times"] = [_stroke_times(stroke) for stroke in row["drawing"] if stroke[0]]
     word, key = row.get("word"), row.get("key_id")
-    label = word if isinstance(word, str) else None
-    return Drawing.from_lines(strokes, label=label, key=None if key is None else str(key), meta=meta)
+    label, key = word if isinstance(word, str) else None, None if key is None else str(key)
+    for name, text in (("word", label), ("key_id", key)):
+        if text and not text.isascii() and _HALF.search(text):
+            raise ValueError(f"{name} {ascii(text)[:80]} holds half a character")
+    return Drawing.from_lines(strokes, label=label, key=key, meta=meta)
 
 
 def _refuse_constant(name: str) -> float:
@@ -83,15 +89,22 @@ def _stroke(stroke: Any, number: int) -> NDArray[np.float64]:
     """(k, 2) positions of `[xs, ys]` or `[xs, ys, ts]`."""
     if not isinstance(stroke, list) or len(stroke) < 2:
         raise ValueError(f"stroke {number} is not [xs, ys]")
-    try:
-        xs, ys = np.array(stroke[0]), np.array(stroke[1])
-    except (ValueError, OverflowError):
-        raise ValueError(f"stroke {number} is not two lists of numbers") from None
-    if xs.ndim != 1 or xs.shape != ys.shape:
-        raise ValueError(f"stroke {number} has {xs.size} x and {ys.size} y, not as many of each")
-    if xs.size and (xs.dtype.kind not in "iuf" or ys.dtype.kind not in "iuf"):
+    xs, ys = stroke[:2]
+    if not isinstance(xs, list) or not isinstance(ys, list):
+        raise ValueError(f"stroke {number} is not two lists of numbers")
+    if len(xs) != len(ys):
+        raise ValueError(f"stroke {number} has {len(xs)} x and {len(ys)} y, not as many of each")
+    # Before numpy sees them: it makes room for the longest text at each place.
+    if not {*map(type, xs), *map(type, ys)} <= {int, float}:
         raise ValueError(f"stroke {number} holds something other than numbers")
-    return np.column_stack([xs, ys]).astype(np.float64)
+    try:
+        return np.column_stack([np.array(xs, np.float64), np.array(ys, np.float64)])
+    except OverflowError:
+        raise ValueError(f"stroke {number} holds a number that is too large") from None
+
+
+def _stroke_times(stroke: list[Any]) -> list[Any]:
+    return stroke[2] if len(stroke) > 2 and isinstance(stroke[2], list) else []
 
 
 def _line(drawing: Drawing) -> str:

@@ -29,6 +29,7 @@ from sketchrnn.formats.detect import kind
 
 SPLITS = ("train", "valid", "test")
 MAX_BYTES = 2**31  # unpacked, all arrays together
+MAX_RATIO = 100  # of unpacked bytes to the file's, beyond the first million: drawings pack to a half or a fifth
 MAX_POINTS = 2 * 10**8  # of all drawings together: what a small file could repeat
 
 _HEADER = re.compile(
@@ -110,8 +111,11 @@ def _arrays(path: Path) -> dict[str, Sequence[Any]]:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             members = {name: members[name] for name in SPLITS if name in members} or members
             size = sum(info.file_size for info in members.values())
-            if size > MAX_BYTES:
-                raise ValueError(f"{path} unpacks to {size:,} bytes, more than the {MAX_BYTES:,} that are read")
+            most = min(MAX_BYTES, 10**6 + MAX_RATIO * path.stat().st_size)
+            if size > most:
+                raise ValueError(
+                    f"{path} unpacks to {size:,} bytes, more than the {most:,} that are read of such a file"
+                )
             if not members:
                 raise ValueError(f"{path} holds no arrays")
             arrays = {name: _items(archive.read(info), f"{path}:{name}") for name, info in members.items()}
@@ -139,7 +143,7 @@ def _items(data: bytes, where: str) -> Sequence[Any]:
         except ValueError as error:
             raise ValueError(f"{where} cannot be read: {error}") from None
     shape = tuple(int(n.rstrip("L")) for n in shape_text.replace(",", " ").split())
-    if descr[-2:] not in pickled_arrays.CODES or len(shape) not in (2, 3) or shape[-1] != 3:
+    if descr[-2:] not in pickled_arrays.CODES or len(shape) not in (2, 3) or shape[-1] != 3 or shape[1] == 0 < shape[0]:
         raise ValueError(f"{where} is an array {descr} {shape}, not drawings: (points, 3) or (drawings, points, 3)")
     try:
         array = np.frombuffer(data, np.dtype(descr), offset=end).reshape(

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from sketchrnn.drawing import STROKE_COLOR, Drawing
+from sketchrnn.drawing import STROKE_COLOR, SVG_MARK, Drawing
 from sketchrnn.formats import safexml
 from sketchrnn.formats.atomic import atomic_file
 from sketchrnn.formats.bad_rows import OnBad, report
@@ -60,7 +60,7 @@ def iterate(path: Path, *, bad: OnBad | None = None) -> Iterator[Drawing]:
         ValueError: it is not well-formed, declares entities, has no shapes, or more of them than a drawing can have.
     """
     root = safexml.parse(path)
-    if groups := _drawing_groups(root):
+    if groups := _own_groups(root):
         for i, group in enumerate(groups):
             try:
                 drawing = _own_drawing(group)
@@ -76,6 +76,11 @@ def iterate(path: Path, *, bad: OnBad | None = None) -> Iterator[Drawing]:
     if only is None:
         raise ValueError(f"{path} has no shapes to draw; text and images are not drawings, convert them to paths")
     yield only
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file is a grid that `write` made, or `Drawing.to_svg`: its drawings are in their own units."""
+    return bool(_own_groups(safexml.parse(path)))
 
 
 def write(drawings: Sequence[Drawing], path: Path) -> None:
@@ -126,7 +131,7 @@ def document(
     height = cell * 1.12 if labels else cell  # a row with its captions
     width, whole = columns * cell, above + max(rows, 1) * height
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{whole:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" {SVG_MARK}="" width="{width:g}" height="{whole:g}" '
         f'viewBox="0 0 {width:g} {whole:g}" font-family="Helvetica, Arial, sans-serif" text-anchor="middle">\n'
     ]
     if title:
@@ -194,9 +199,9 @@ class _Context:
     user: Element | None = None  # the <use> that brought in this very element
 
 
-def _drawing_groups(root: Element) -> list[Element]:
-    found = (element for element in root.iter() if "drawing" in element.get("class", "").split())
-    return [element for element in found if safexml.local_name(element) in ("g", "path")]
+def _own_groups(root: Element) -> list[Element]:
+    """The drawings of a file that we wrote; none in any other."""
+    return [element for element in root if element.get("class") == "drawing"] if SVG_MARK in root.attrib else []
 
 
 @np.errstate(all="ignore")  # what overflows is no longer finite, and is refused as such

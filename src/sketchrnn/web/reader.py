@@ -34,7 +34,7 @@ def answer(content: bytes, name: str, *fit: str) -> dict[str, Any]:
             first = list(islice(drawings, MOST_DRAWINGS))
             left_out = sum(1 for _ in islice(drawings, MOST_COUNTED))
             if fit and float(fit[0]) > 0 and in_foreign_units(path):
-                from sketchrnn.data.prepare import like_quickdraw
+                from sketchrnn.drawing import like_quickdraw
 
                 first = [like_quickdraw(each, float(fit[0])).limited(int(fit[1])) for each in first]
         except (ValueError, OSError) as error:
