@@ -146,7 +146,7 @@ def test_limits_that_the_api_page_names_are_the_real_ones() -> None:
     text = API.read_text("utf-8")
     for limit, written in (
         (guard.MOST_BODY, "| 1 MiB, a file"), (guard.MOST_FILE, "a file 16 MiB"),
-        (forms.MOST_DRAWINGS, "an answer | 100 |"), (forms.MOST_GIVEN_POINTS, "| 5,000 |"),
+        (forms.MOST_DRAWINGS, "an answer | 100 |"), (forms.MOST_GIVEN_POINTS, "in a request | 5,000,"),
         (forms.MOST_DRAWN_POINTS, "50,000: drawings times"), (engine.SECONDS, "| 60 seconds |"),
         (reader.SECONDS, "10 seconds of a processor"), (reader.MOST_POINTS, "100,000 points"),
         (guard.BODY_SECONDS, "the whole in 30 |"), (forms.ROOM, "room for 32 points"),
