@@ -25,7 +25,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the Hugging Face hu
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported: its kernels run on the CPU, row by row
 
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+# Test processes share the cores: two that wait for each other's threads are slower than two with a thread each.
+cores = (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, cores))))
 
 
 def wave(rng: np.random.Generator, points: int) -> Drawing:
