@@ -1,4 +1,4 @@
-"""Nine drawings from an exported model, with onnxruntime and numpy alone: python onnx_sample.py FOLDER OUT.svg"""
+"""A drawing from an exported model, with onnxruntime and numpy alone: python onnx_sample.py FOLDER OUT.svg"""
 
 import json
 import sys
@@ -7,43 +7,30 @@ from pathlib import Path
 import numpy as np
 from onnxruntime import InferenceSession
 
-folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-n, tau, rng = 9, 0.4, np.random.default_rng(0)  # drawings, temperature
+folder, temperature, rng = Path(sys.argv[1]), 0.4, np.random.default_rng()
 facts = json.loads((folder / "model.json").read_text("utf-8"))
 decoder = InferenceSession(folder / "decoder.onnx")
-z, state = {}, {f"state_{k}": np.zeros((n, size), np.float32) for k, size in enumerate(facts["states"])}
+names = [output.name for output in decoder.get_outputs()]
+z, state = {}, {f"state_{k}": np.zeros((1, size), np.float32) for k, size in enumerate(facts["states"])}
 if facts["model"]["conditional"]:
-    z = {"z": rng.standard_normal((n, facts["model"]["z_size"]), np.float32)}
+    z = {"z": rng.standard_normal((1, facts["model"]["z_size"]), np.float32)}
     state = dict(zip(state, InferenceSession(folder / "start.onnx").run(list(state), z), strict=True))
-
-
-def choose(logits):  # by Gumbel's trick: the largest of logits / tau plus noise
-    return (logits / tau - np.log(-np.log(rng.random(logits.shape)))).argmax(axis=1)
-
-
-token, at, running = np.tile(np.float32(facts["start_token"]), (n, 1)), np.zeros((n, 2)), np.ones(n, bool)
-from_first_point = facts["data"]["from_first_point"]  # then the first offset is a line already
-lifted, paths = np.full(n, not from_first_point), ["M0 0" if from_first_point else ""] * n
-outputs = [output.name for output in decoder.get_outputs()]
+token, at, lifted = facts["start_token"], np.zeros(2), not facts["data"]["from_first_point"]
+path = "" if lifted else "M0 0"  # else the first offset is a line already
 for _ in range(facts["max_length"]):
-    step = dict(zip(outputs, decoder.run(outputs, {"token": token} | z | state), strict=True))
+    step = dict(zip(names, decoder.run(names, {"token": np.float32([token]), **z, **state}), strict=True))
     state = {name: step[f"next_{name}"] for name in state}
-    k, pen = choose(step["logits_pi"]), choose(step["logits_q"])  # pen: 0 a line follows, 1 it lifts, 2 the end
-    mixture = (step[name][range(n), k] for name in ("mu_x", "mu_y", "log_sigma_x", "log_sigma_y", "rho"))
-    mu_x, mu_y, log_sigma_x, log_sigma_y, rho = mixture
-    u, v = np.sqrt(tau) * rng.standard_normal((2, n))
-    dx, dy = mu_x + np.exp(log_sigma_x) * u, mu_y + np.exp(log_sigma_y) * (rho * u + np.sqrt(1 - rho**2) * v)
-    token = np.column_stack([dx, dy, np.eye(3)[pen]]).astype(np.float32)
-    at += token[:, :2] * facts["scale_factor"]
-    running &= pen != 2
-    if not running.any():
+    logits = (step[name] / temperature for name in ("logits_pi", "logits_q"))
+    k, pen = ((each + rng.gumbel(size=each.shape)).argmax() for each in logits)  # as likely as softmax says
+    if pen == 2:  # 0: a line follows, 1: the pen lifts, 2: the drawing has ended
         break
-    for i in np.flatnonzero(running):
-        paths[i] += f"{'M' if lifted[i] else 'L'}{at[i, 0]:.1f} {at[i, 1]:.1f}"
-    lifted = pen == 1
-
-side = 1.3 * (facts["data"]["size"] or 255)
-cells = [f'<path d="{d}" transform="translate({i % 3 * side} {i // 3 * side})"/>' for i, d in enumerate(paths)]
-box = f"{-0.1 * side} {-0.1 * side} {3.1 * side} {3.1 * side}"
-style = f'fill="none" stroke="#1b1b1f" stroke-width="{side / 100}"'
-out.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {style}>{"".join(cells)}</svg>\n')
+    mu_x, mu_y, log_x, log_y, rho = (step[name][0, k] for name in ("mu_x", "mu_y", "log_sigma_x", "log_sigma_y", "rho"))
+    sigma = np.exp([log_x, log_y])
+    offset = rng.multivariate_normal([mu_x, mu_y], temperature * np.outer(sigma, sigma) * [[1, rho], [rho, 1]])
+    at += offset * facts["scale_factor"]
+    path += f"{'M' if lifted else 'L'}{at[0]:.1f} {at[1]:.1f}"
+    token, lifted = [*offset, *np.eye(3)[pen]], pen == 1
+side = facts["data"]["size"] or 255
+attributes = f'viewBox="{-side / 4} {-side / 4} {side * 1.5} {side * 1.5}" stroke-width="{side / 80}"'
+body = f'<path d="{path}" fill="none" stroke="#1b1b1f"/>'
+Path(sys.argv[2]).write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}>{body}</svg>\n')

@@ -39,9 +39,8 @@ def longest(paths):
 def test_python_samples_from_onnx(exported, tmp_path):
     run(sys.executable, EXAMPLES / "onnx_sample.py", exported, "out.svg", cwd=tmp_path)
     paths = paths_in(tmp_path / "out.svg")
-    assert len(paths) == 9
-    assert len(set(paths)) > 5
-    assert 5 < longest(paths) <= 40
+    assert len(paths) == 1
+    assert longest(paths) <= 40  # by chance, it may also be none
 
 
 def test_javascript_samples_from_onnx(exported, tmp_path):
