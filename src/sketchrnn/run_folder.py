@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sketchrnn.config import ModelConfig, TrainConfig, from_dict
 from sketchrnn.drawing import Drawing
 from sketchrnn.evaluation import evaluate
@@ -96,9 +98,10 @@ class RunFolder:
             drawings += sample(model, 8, temperature=temperature, seed=0)
             labels += [f"τ = {temperature:g}"] + [""] * 7
         if model.config.conditional:
-            given = [held_out[i * len(held_out) // 8] for i in range(8)]
-            drawings += given + reconstruct(model, given, temperature=0.2)
-            labels += ["given"] + [""] * 7 + ["drawn again"] + [""] * 7
+            given = spread(held_out, 8)
+            gap = [Drawing(np.zeros((0, 3), np.float32))] * (8 - len(given))
+            drawings += [*given, *gap, *reconstruct(model, given, temperature=0.2)]
+            labels += ["given"] + [""] * 7 + ["drawn again"] + [""] * (len(given) - 1)
         (self.path / "samples").mkdir(exist_ok=True)
         write(drawings, self.path / "samples" / f"{step:06d}.png", labels=labels, columns=8, cell=96)
 
