@@ -74,14 +74,19 @@ def test_the_same_seed_gives_the_same_batches_in_any_order(split: Split) -> None
     assert not same(Batches(split, **{**given_, "seed": 6}).batch(0), first[0])
 
 
-def test_buckets_hold_drawings_of_like_length_and_each_drawing_once_a_round(split: Split) -> None:
-    batches = Batches(split, scale_factor=1.0, batch_size=16, bucket=True)
-    round_ = [batches.batch(step) for step in range(20)]
-    drawn = np.concatenate([batch.indices for batch in round_])
+def test_each_bucketed_batch_is_like_the_data_and_a_round_has_each_drawing_once(split: Split) -> None:
+    bucketed, random = (
+        [Batches(split, scale_factor=1.0, batch_size=16, bucket=bucket).batch(step) for step in range(20)]
+        for bucket in (True, False)
+    )
+    drawn = np.concatenate([batch.indices for batch in bucketed])
     assert len(set(drawn.tolist())) == 320
-    assert np.mean([np.ptp(batch.lengths) for batch in round_]) < 6
-    means = [batch.lengths.mean() for batch in round_]
-    assert means != sorted(means)  # the batches of a round come in random order
+    in_eights = np.array([batch.lengths.reshape(8, 2) for batch in bucketed])
+    assert np.ptp(in_eights, axis=2).mean() < 0.5  # neighbours go together,
+    assert (np.diff(in_eights.mean(axis=2), axis=1) < 0).all()  # from all over the lengths:
+    means = [np.std([batch.lengths.mean() for batch in batches]) for batches in (bucketed, random)]
+    assert means[0] < means[1] / 2  # no batch is short or long
+    assert np.std([batch.lengths[:2].mean() for batch in bucketed]) > 0.5  # the groups of a batch come by chance
 
 
 def test_bucketing_draws_every_drawing_equally_often(split: Split) -> None:
