@@ -156,7 +156,7 @@ class TrainConfig:
     density_floor: float = 1e-6
     """Added to the density of each point: log(p + floor). 0 for the exact likelihood."""
     bucket: bool = True
-    """Batches of drawings of like length: less work a step, the same drawings overall."""
+    """Batches of groups of drawings of like length, from all over the lengths; else of random drawings."""
     balance: bool = False
     """Draw every class equally often, however many drawings it has."""
     eval_every: int = 500
