@@ -22,8 +22,8 @@ def choose(logits):  # by Gumbel's trick: the largest of logits / tau plus noise
 
 
 token, at, running = np.tile(np.float32(facts["start_token"]), (n, 1)), np.zeros((n, 2)), np.ones(n, bool)
-from_first_point = facts["data"]["from_first_point"]  # then the first offset is a line already
-lifted, paths = np.full(n, not from_first_point), ["M0 0" if from_first_point else ""] * n
+pen_down = facts["data"]["from_first_point"] or facts["data"]["first_offset"] == "line"  # the first offset is a line
+lifted, paths = np.full(n, not pen_down), ["M0 0" if pen_down else ""] * n
 outputs = [output.name for output in decoder.get_outputs()]
 for _ in range(facts["max_length"]):
     step = dict(zip(outputs, decoder.run(outputs, {"token": token} | z | state), strict=True))

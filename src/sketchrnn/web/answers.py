@@ -54,12 +54,14 @@ def add_answers(app: FastAPI, server: Server) -> None:
     async def expected(form: forms.DensityForm, request: Request) -> Response:
         _, model = server.model(form.model)
         drawing = form.drawing.drawing()
+        if model.data.from_first_point:
+            drawing = model.placed(drawing)
         if not form.last and len(drawing) > MOST_DENSITY_POINTS:
             raise ValueError(
                 f"there are {len(drawing):,} points; densities are given of {MOST_DENSITY_POINTS:,}, or of the last"
             )
         with server.densities.place():
-            work = server.densities.thread(lambda: density(model, model.placed(drawing), form.z))
+            work = server.densities.thread(lambda: density(model, drawing, form.z))
             mixture = await while_there(request, work)
         rows = slice(-1, None) if form.last else slice(None)
         most = float(np.finfo(np.float32).max)
