@@ -214,6 +214,8 @@ def test_files_are_read(client: httpx.Client) -> None:
     [fitted] = client.post("/api/v1/read?name=two.svg&model=waves", content=svg).json()["drawings"]
     assert max(x for line in fitted["lines"] for x, _ in line) == pytest.approx(100)
     assert sum(map(len, fitted["lines"])) <= 24
+    [begun] = client.post("/api/v1/read?name=two.svg&model=waves&begun=true", content=svg).json()["drawings"]
+    np.testing.assert_allclose(begun["lines"][0], [[100 / 9, 100 / 9], [800 / 9, 100 / 9]], rtol=1e-6)
     rows = "".join(f'{{"word": "a", "drawing": [[[0, {i}], [0, 5]]]}}\n' for i in range(120))
     many = client.post("/api/v1/read?name=many.ndjson&model=waves", content=rows.encode()).json()
     assert (len(many["drawings"]), many["left_out"]) == (100, 20)

@@ -37,6 +37,12 @@ def test_it_reads_and_fits() -> None:
     assert answer(own, "a.svg", "255", "10")["drawings"] == [{"lines": [[[0, 0], [5, 5]]]}]
 
 
+def test_what_is_begun_keeps_its_place_on_its_sheet() -> None:
+    content = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"><path d="M50 20V40" stroke="red"/></svg>'
+    assert answer(content, "a.svg", "200", "10", "begun")["drawings"] == [{"lines": [[[100, 40], [100, 80]]]}]
+    assert answer(content, "a.svg", "200", "10")["drawings"] == [{"lines": [[[0, 0], [0, 200]]]}]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import sketchrnn.web.reader as reader; reader.MEMORY = 2**30; reader._bound(); import numpy;numpy.ones(2**28)"

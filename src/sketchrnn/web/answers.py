@@ -106,11 +106,17 @@ def add_answers(app: FastAPI, server: Server) -> None:
                 max_length=200, description="Bring SVG, InkML and raw drawings to the size and detail of this model's."
             ),
         ] = None,
+        begun: Annotated[
+            bool,
+            Query(
+                description="They are not finished: bring the sheet to that size, where an SVG says how large it is."
+            ),
+        ] = False,
     ) -> Response:
         fit = []
         if model is not None:
             data = server.model(model)[1].data
-            fit = [str(data.size), str(data.max_length)]
+            fit = [str(data.size), str(data.max_length), *(["begun"] if begun else [])]
         with server.files.place():  # before the file is taken in: those that wait have one each in memory
             content = await request.body()
             answer = await while_there(request, _read(server, name, content, fit))
