@@ -397,6 +397,18 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert prepare([named], tmp_path / "out").labels == ("a\ufffd",)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+def test_a_dataset_at_a_path_that_is_no_text(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"d\xff") / os.fsdecode(b"s\xfe\xff")
+    source = ndjson(tmp_path / "a.ndjson", 30)
+    for dataset in (prepare([source], out), prepare([source], out), Dataset(out)):  # it is replaced, too
+        assert dataset.info.name == "s\ufffd\ufffd"
+        assert sum(map(len, map(dataset.split, SPLITS))) == 30
+    again = prepare([out], tmp_path / "again")
+    assert all_drawings(again) == all_drawings(Dataset(out))
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name]
+
+
 def test_what_cannot_be_written_ends_the_work(tmp_path: Path) -> None:
     item = Item(ndjson(tmp_path / "a.ndjson", 1100), "a.ndjson", "a")
     calls = []

@@ -42,9 +42,20 @@ def test_with_a_token_the_api_wants_it_and_the_page_does_not() -> None:
 
 def test_called_by_another_name(client: httpx.Client) -> None:
     """A page elsewhere whose name leads here (DNS rebinding) gets nothing."""
-    for name in ("localhost", "localhost:1234", "127.0.0.1:8000", "[::1]:8000", "[::1]", "LOCALHOST", "friend.example"):
+    for name in (
+        "localhost",
+        "localhost:1234",
+        "127.0.0.1:8000",
+        "[::1]:8000",
+        "[::1]",
+        "LOCALHOST:",
+        "friend.example",
+    ):
         assert client.get("/api/v1/models", headers={"Host": name}).status_code == 200, name
-    for name in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.evil.example:80"):
+    strange = ("[::1]evil", "[::1", "[::1]:80x", "localhost:evil.example", "localhost:80@evil.example", "me@localhost")
+    more = ("localhost.", "localhost:123456", "[localhost]", "::1", "localhost/", "localhost\xb2", "localhost:\xb2")
+    others = ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.evil.example:80")
+    for name in (text.encode("latin-1") for text in (*others, *strange, *more)):
         for path in ("/api/v1/models", "/", "/metrics"):
             answer = client.get(path, headers={"Host": name})
             assert answer.status_code == 403, name

@@ -283,8 +283,8 @@ def like_quickdraw(
     units where those are no more than the tolerance, so that rounding loses less than the simplification did.
     With `epsilon` 0 every point stays where it is.
 
-    Of a drawing that is only begun nobody knows how large it will be. Where `sheet`, its width and height from (0, 0), is
-    given, the longer side of that becomes `size`, and the drawing keeps its place on it unless it reaches beyond.
+    Of a drawing that is only begun nobody knows how large it will be. Where its `sheet` is given, width and height from
+    (0, 0), the longer side of that becomes `size` and the drawing keeps its place on it, unless it reaches beyond.
 
     Raises:
         ValueError: its strokes are longer than 250,000 units at size 255.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +61,7 @@ class Split(Sequence[Drawing]):
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} is missing: prepare the dataset again")
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+            reader = pa.ipc.open_file(pa.memory_map(os.fsencode(self.path)))  # as bytes: a path may be no text
             batch = reader.get_batch(0)
             batch.validate()
             strokes, label = batch.column("strokes"), batch.column("label")
@@ -192,7 +193,11 @@ def write_split(
     indices = pa.array(label_ids, mask=label_ids < 0)
     label = pa.DictionaryArray.from_arrays(indices, pa.array(list(labels), pa.string()))
     batch = pa.record_batch({"strokes": strokes, "label": label, "key": keys})
-    with atomic_file(path) as temporary, pa.ipc.new_file(str(temporary), batch.schema) as writer:
+    with (
+        atomic_file(path) as temporary,
+        pa.OSFile(os.fsencode(temporary), "wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
         writer.write_batch(batch)
 
 

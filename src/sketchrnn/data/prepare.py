@@ -120,7 +120,10 @@ def prepare(
         parts = work / "parts"
         parts.mkdir()
         _finish(
-            _read_all(_tasks(found, config), parts, config, progress), parts, work, _origin(out.name, found, config)
+            _read_all(_tasks(found, config), parts, config, progress),
+            parts,
+            work,
+            _origin(_text(out.name), found, config),
         )
         shutil.rmtree(parts)
         _replace(work, place)
@@ -135,7 +138,7 @@ def _find(text: str, progress: bool) -> Source:
     path = Path(text)
     if path.is_dir() and is_dataset(path):
         dataset = Dataset(path)
-        return Source(text, (Item(path, path.name, "", required=True),), dataset.info.licence)
+        return Source(text, (Item(path, _text(path.name), "", required=True),), dataset.info.licence)
     if path.is_dir():
         return Source(text, tuple(_walk(path)))
     if path.exists():
