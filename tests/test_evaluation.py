@@ -127,3 +127,19 @@ def test_drawings_whose_rows_leave_out_the_first_point(waves):
     found = sketchrnn.density(model, whole[0])
     for name, rows in vars(sketchrnn.density(plain, waves[0])).items():
         np.testing.assert_array_equal(getattr(found, name), np.concatenate([rows[:1], rows]))
+
+
+def test_a_density_in_floats_is_near_enough(model, waves):
+    exact = sketchrnn.density(model, waves[0])
+    for name, rows in vars(sketchrnn.density(model, waves[0], exact=False)).items():
+        np.testing.assert_allclose(rows, getattr(exact, name), rtol=1e-4, atol=1e-5)
+
+
+def test_a_density_in_floats_needs_no_copy_of_the_model(model, waves, monkeypatch):
+    def copied(*_):
+        raise AssertionError("the model is copied")
+
+    monkeypatch.setattr(type(model), "__deepcopy__", copied, raising=False)
+    sketchrnn.density(model, waves[0], exact=False)
+    with pytest.raises(AssertionError, match="copied"):
+        sketchrnn.density(model, waves[0])

@@ -61,7 +61,7 @@ def add_answers(app: FastAPI, server: Server) -> None:
                 f"there are {len(drawing):,} points; densities are given of {MOST_DENSITY_POINTS:,}, or of the last"
             )
         with server.densities.place():
-            work = server.densities.thread(lambda: density(model, drawing, form.z))
+            work = server.densities.thread(lambda: density(model, drawing, form.z, exact=False))
             mixture = await while_there(request, work)
         rows = slice(-1, None) if form.last else slice(None)
         most = float(np.finfo(np.float32).max)
