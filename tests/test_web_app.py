@@ -235,11 +235,18 @@ def test_files_are_written(client: httpx.Client) -> None:
     assert client.post("/api/v1/write?format=svg", json={"drawings": [{"lines": []}]}).status_code == 422
 
 
-def test_a_long_line_of_files_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_refused(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing = {"lines": LINES}
+    for _ in range(20):  # more than a line holds: each place is given back
+        post(client, "density", {"drawing": drawing})
     monkeypatch.setattr(shared, "MOST_IN_LINE", 0)
-    answer = client.post("/api/v1/read?name=a.svg", content=b"<svg/>")
-    assert answer.status_code == 503
-    assert int(answer.headers["retry-after"]) > 0
+    for answer in (
+        client.post("/api/v1/read?name=a.svg", content=b"<svg/>"),
+        client.post("/api/v1/write?format=svg", json={"drawings": [drawing]}),
+        client.post("/api/v1/density", json={"drawing": drawing}),
+    ):
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
 
 
 def raw(client: httpx.Client, head: str, read_at_most: int = 0) -> socket.socket:
@@ -398,8 +405,35 @@ def test_a_client_that_goes_away_frees_its_work() -> None:
         assert figure(client, "sketchrnn_points_total ") < 50_000  # either of them alone would have been so many
 
 
-def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "SEND_SECONDS", 0.2)
+@pytest.mark.parametrize("headers", [{}, STREAM], ids=["whole", "stream"])
+def test_what_waits_is_not_drawn_for_a_client_that_has_gone(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, go_on = small_model(), threading.Event()
+    encode_each = model.encode_each
+
+    def slow(given: Any) -> Any:
+        assert go_on.wait(60)
+        return encode_each(given)
+
+    monkeypatch.setattr(model, "encode_each", slow)
+    body = {"drawing": {"lines": LINES}}
+    with running(create_app({"slow": model})) as client:
+        try:
+            with httpx.Client(base_url=client.base_url, timeout=0.5) as hasty, pytest.raises(httpx.ReadTimeout):
+                hasty.post("/api/v1/reconstruct", json=body, headers=headers)
+            while 'path="/api/v1/reconstruct",status="499"} 1' not in client.get("/metrics").text:
+                pass
+        finally:
+            go_on.set()
+        wait_for(client, "sketchrnn_jobs ", 0)
+        assert figure(client, "sketchrnn_points_total ") == 0
+
+
+@pytest.mark.parametrize("bound", ["SEND_SECONDS", "STREAM_SECONDS"])
+def test_a_client_that_does_not_read_is_let_go(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "SEND_SECONDS", 1000)
+    monkeypatch.setattr(streams, bound, 0.2)
     quick = small_model(conditional=False, max_length=5000)
     with torch.no_grad():
         quick.b_y[2] = -1e4  # no drawing ends by itself
@@ -412,7 +446,7 @@ def test_a_client_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) 
         assert b" 200 " in line.recv(64)
         while 'path="/api/v1/sample",status="200"} 1' not in client.get("/metrics").text:
             pass
-        assert figure(client, "sketchrnn_jobs ") == 0
+        wait_for(client, "sketchrnn_jobs ", 0)
         rest = b"".join(iter(lambda: line.recv(65536), b""))
     assert b"done" not in rest
 

@@ -1,5 +1,6 @@
 """What stands before every request: the token, the host's name, the size of the body, other origins."""
 
+import hmac
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +27,8 @@ def test_with_a_token_the_api_wants_it_and_the_page_does_not() -> None:
     with running(create_app(MODELS, token=TOKEN)) as client:
         for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
             assert client.get(path).status_code == 200
-        for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer"}):
+        given = ("Bearer wrong", TOKEN, "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x")
+        for wrong in ({}, *({"Authorization": text} for text in given)):
             for answer in (
                 client.get("/api/v1/models", headers=wrong),
                 client.get("/api/v1/nothing", headers=wrong),
@@ -38,6 +40,17 @@ def test_with_a_token_the_api_wants_it_and_the_page_does_not() -> None:
         assert client.get("/api/v1/models", headers={"Authorization": f"bearer {TOKEN}"}).status_code == 200
         raw = {b"Authorization": b"Bearer \xff\xfe"}
         assert client.get("/api/v1/models", headers=raw).status_code == 401
+
+
+def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long that takes must not tell how much of it was right; `hmac` sees to it where it is asked."""
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: (compared.append((a, b)), compare(a, b))[1])
+    with running(create_app(MODELS, token=TOKEN)) as client:
+        for text, status in ((TOKEN[:-1], 401), ("wrong", 401), (TOKEN, 200)):
+            assert client.get("/api/v1/models", headers={"Authorization": f"Bearer {text}"}).status_code == status
+            assert compared.pop() == (text.encode(), TOKEN.encode())
 
 
 def test_called_by_another_name(client: httpx.Client) -> None:
