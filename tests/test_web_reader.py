@@ -1,6 +1,7 @@
 """Files from strangers, in the process that reads them."""
 
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -59,8 +60,48 @@ async def from_process(name: str, content: bytes) -> Any:
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
+    started: list[Any] = []
+    execute = asyncio.create_subprocess_exec
+
+    async def kept(*command: str, **how: Any) -> Any:
+        started.append(await execute(*command, **how))
+        return started[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", kept)
     monkeypatch.setattr(answers, "READ_SECONDS", 0.001)
     assert "takes too long" in asyncio.run(from_process("a.svg", b"<svg/>"))["error"]
+    assert started[0].returncode == -signal.SIGKILL  # it does not go on by itself
+
+
+def test_two_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    there, most = set[int](), 0
+    execute = asyncio.create_subprocess_exec
+
+    async def counted(*command: str, **how: Any) -> Any:
+        nonlocal most
+        process = await execute(*command, **how)
+        there.add(process.pid)
+        most = max(most, len(there))
+        wait = process.wait
+
+        async def leave() -> int:
+            code = await wait()
+            there.discard(process.pid)
+            return code
+
+        process.wait = leave  # type: ignore[method-assign]
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+
+    async def five() -> list[Any]:
+        server = Server({}, None)
+        return await asyncio.gather(*(answers._read(server, "a.svg", b"not xml", []) for _ in range(5)))
+
+    assert all("a.svg" in answer["error"] for answer in asyncio.run(five()))
+    assert (there, most) == (set(), 2)
 
 
 def test_too_many_points() -> None:
