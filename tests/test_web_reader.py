@@ -53,6 +53,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "MemoryError" in done.stderr
 
 
+def test_time_of_the_processor_is_bounded() -> None:
+    code = "import sketchrnn.web.reader as reader; reader.SECONDS = 1; reader._bound()\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=250)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+
+
 async def from_process(name: str, content: bytes) -> Any:
     return await answers._read(Server({}, None), name, content, [])
 
