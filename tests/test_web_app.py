@@ -490,6 +490,64 @@ def test_densities_hold_up_nobody_and_are_not_made_for_those_who_have_gone(
     assert len(made) == 2
 
 
+def test_a_density_keeps_its_turn_until_its_thread_has_ended(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, at_work, most = threading.Event(), 0, 0
+
+    def slow(*given: Any, **how: Any) -> Any:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        assert go_on.wait(60)
+        at_work -= 1
+        return density(*given, **how)
+
+    density = answers.density
+    monkeypatch.setattr(answers, "density", slow)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with httpx.Client(base_url=client.base_url, timeout=0.5) as hasty, pytest.raises(httpx.ReadTimeout):
+                hasty.post("/api/v1/density", json={"drawing": {"lines": OTHER}})
+            second = pool.submit(post, client, "density", {"drawing": {"lines": LINES}})
+            for _ in range(5):
+                post(client, "sample", {"n": 3})
+        finally:
+            go_on.set()
+        assert len(second.result()["q"]) == 6
+    assert most == 1
+
+
+def test_a_map_goes_on_without_its_client_and_one_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, go_on, encoded = small_model(), threading.Event(), [0]
+    encode_each, components = model.encode_each, answers.latent_map.principal_components
+
+    def slow(given: Any) -> Any:
+        assert go_on.wait(60)
+        encoded[0] += len(given)
+        return encode_each(given)
+
+    def broken(mu: Any) -> Any:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(model, "encode_each", slow)
+    with running(create_app({"slow": model})) as client:
+        try:
+            with httpx.Client(base_url=client.base_url, timeout=0.5) as hasty, pytest.raises(httpx.ReadTimeout):
+                hasty.get("/api/v1/map")
+        finally:
+            go_on.set()
+        answer = client.get("/api/v1/map")
+        assert answer.status_code == 200
+        assert encoded[0] == len(answer.json()["points"])  # and not twice
+    with running(create_app({"waves": MODELS["waves"]})) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(answers.latent_map, "principal_components", broken)
+            assert client.get("/api/v1/map").status_code == 500
+        assert answers.latent_map.principal_components is components
+        assert client.get("/api/v1/map").status_code == 200
+
+
 def test_too_much_to_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_JOBS", 2)
     with running(create_app({"endless": endless_model()})) as client:
