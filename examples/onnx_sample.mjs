@@ -16,7 +16,8 @@ const decoder = await open('decoder.onnx')
 const z = facts.model.conditional ? { z: row(Array.from({ length: facts.model.z_size }, normal)) } : {}
 let state = Object.fromEntries(facts.states.map((size, k) => [`state_${k}`, row(new Array(size).fill(0))]))
 if (facts.model.conditional) state = await (await open('start.onnx')).run(z)
-let [token, x, y, lifted] = [facts.start_token, 0, 0, !facts.data.from_first_point]
+const penDown = facts.data.from_first_point || facts.data.first_offset === 'line'
+let [token, x, y, lifted] = [facts.start_token, 0, 0, !penDown]
 let path = lifted ? '' : 'M0 0' // else the first offset is a line already
 for (let points = 0; points < facts.max_length; points++) {
   const step = await decoder.run({ token: row(token), ...z, ...state })

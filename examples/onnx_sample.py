@@ -15,8 +15,8 @@ z, state = {}, {f"state_{k}": np.zeros((1, size), np.float32) for k, size in enu
 if facts["model"]["conditional"]:
     z = {"z": rng.standard_normal((1, facts["model"]["z_size"]), np.float32)}
     state = dict(zip(state, InferenceSession(folder / "start.onnx").run(list(state), z), strict=True))
-token, at, lifted = facts["start_token"], np.zeros(2), not facts["data"]["from_first_point"]
-path = "" if lifted else "M0 0"  # else the first offset is a line already
+pen_down = facts["data"]["from_first_point"] or facts["data"]["first_offset"] == "line"  # the first offset is a line
+token, at, path, lifted = facts["start_token"], np.zeros(2), "M0 0" if pen_down else "", not pen_down
 for _ in range(facts["max_length"]):
     step = dict(zip(names, decoder.run(names, {"token": np.float32([token]), **z, **state}), strict=True))
     state = {name: step[f"next_{name}"] for name in state}

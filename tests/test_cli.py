@@ -365,6 +365,27 @@ def test_a_foreign_drawing_is_fitted_to_the_model_unless_told_not_to(here: Path,
     _svg([*argv, "--no-fit"], tmp_path)
 
 
+def test_what_is_begun_on_a_sheet_keeps_its_size_and_place(here: Path, tmp_path: Path) -> None:
+    """Three parts of four of the way across a sheet of 400, and at a fifth of its height, whatever the size is."""
+    size = sketchrnn.load(here / "run").data.size
+    begun = '<path d="M200 80L300 80" stroke="red" fill="none"/></svg>'
+    for attributes, ends in (
+        ('viewBox="0 0 400 300"', [[size / 2, size / 5], [3 * size / 4, size / 5]]),
+        ('viewBox="200 80 400 300"', [[0, 0], [size / 4, 0]]),
+        ('width="4in" height="300" viewBox="0 0 400 300"', [[size / 2, size / 5], [3 * size / 4, size / 5]]),
+        ("", [[0, 0], [size, 0]]),
+        ('viewBox="0 0 250 250"', [[0, 0], [size, 0]]),  # it reaches beyond the sheet
+    ):
+        (tmp_path / "begun.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}>{begun}')
+        made = _drawings(["complete", here / "run", tmp_path / "begun.svg", "-n", "1"], tmp_path)
+        np.testing.assert_allclose(made[0].lines()[0][[0, -1]], ends, atol=0.02 * size)
+    (tmp_path / "begun.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300">{begun}')
+    made = _drawings(["complete", here / "run", tmp_path / "begun.svg", "-n", "1", "--no-fit"], tmp_path)
+    np.testing.assert_allclose(made[0].lines()[0], [[200, 80], [300, 80]])
+    made = _drawings(["complete", here / "run", tmp_path / "begun.svg", "-n", "1", "--keep", "0.5"], tmp_path)
+    np.testing.assert_allclose(made[0].lines()[0][0], [0, 0])  # the file holds a whole drawing
+
+
 def test_our_own_pictures_are_read_back_as_they_are(here: Path, tmp_path: Path) -> None:
     test = sketchrnn.Dataset(here / "data").test
     sketchrnn.write(test[:2], tmp_path / "two.svg")

@@ -182,3 +182,18 @@ def test_the_summary_is_plain_json(folder: Path) -> None:
     written = json.loads((folder / "dataset.json").read_text("utf-8"))
     assert written["format"] == "sketchrnn dataset"
     assert {name: written[name] for name in SUMMARY} == SUMMARY
+
+
+def test_a_dataset_from_before_first_rows_were_told(folder: Path) -> None:
+    assert Dataset(folder).info.first_offset == "position"
+    assert Dataset(folder).train[0] == Drawing(ROWS[0])
+
+
+def test_first_points_that_the_rows_leave_out(folder: Path) -> None:
+    write_summary(folder, {**SUMMARY, "first_offset": "line"})
+    train = Dataset(folder).train
+    assert train[0].stroke3.tolist() == [[0, 0, 0], *ROWS[0].tolist()]
+    np.testing.assert_array_equal(train.stroke3(0), ROWS[0])
+    write_summary(folder, {**SUMMARY, "first_offset": "nowhere"})
+    with pytest.raises(ValueError, match="first_offset is 'nowhere', not one of position, zero, line"):
+        _ = Dataset(folder).info

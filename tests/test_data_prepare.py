@@ -111,6 +111,28 @@ def test_an_npz_without_training_drawings_is_split_by_chance(tmp_path: Path) -> 
     assert len(dataset.train) > 70
 
 
+def test_what_the_first_rows_are(tmp_path: Path) -> None:
+    """Where on the sheet a drawing begins; nothing; or a line from a point that is left out, and that its drawings
+    have again."""
+    rng = np.random.default_rng(0)
+    walks = [Drawing(np.column_stack([rng.normal(0, 4, (150, 2)).round(), np.zeros(150)])) for _ in range(50)]
+    fitted = [walk.fitted(200) for walk in walks]
+    centred = [Drawing.from_lines([line - line.mean(axis=0) for line in walk.lines()]) for walk in fitted]
+    begun = [Drawing(np.concatenate([rng.uniform(0, 0.5, (1, 3)) * [1, 1, 0], walk.stroke3])) for walk in walks]
+    for kind, drawings in {"position": fitted, "position ": centred, "line": walks, "zero": begun}.items():
+        file = tmp_path / f"{kind}.npz"
+        formats.write(drawings, file)
+        made = prepare([file], tmp_path / kind, config=DataConfig(valid=0, test=0))
+        assert made.info.first_offset == kind.strip() == made.summary()["first_offset"]
+        first = [[[0, 0, 0]]] if kind == "line" else []
+        for i, drawing in enumerate(drawings):
+            np.testing.assert_array_equal(made.train.stroke3(i), drawing.stroke3)
+            np.testing.assert_array_equal(made.train[i].stroke3, np.concatenate([*first, drawing.stroke3]))
+    again = prepare([tmp_path / "line"], tmp_path / "again", config=DataConfig(valid=0, test=0))
+    np.testing.assert_array_equal(again.train.values, Dataset(tmp_path / "line").train.values)
+    assert again.info.first_offset == "line"
+
+
 def test_a_dataset_is_a_source_too(tmp_path: Path) -> None:
     first = prepare([ndjson(tmp_path / "a.ndjson", 50, "a")], tmp_path / "first")
     second = prepare([first.folder, ndjson(tmp_path / "b.ndjson", 20, "b")], tmp_path / "second")
@@ -373,6 +395,18 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert {row["where"] for row in dropped(dataset)} == {"b\ufffd.svg", "b\ufffd.ndjson", "b?.ndjson:1"}
     named = folder / os.fsdecode(b"a\xff.ndjson")
     assert prepare([named], tmp_path / "out").labels == ("a\ufffd",)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes on Linux alone")
+def test_a_dataset_at_a_path_that_is_no_text(tmp_path: Path) -> None:
+    out = tmp_path / os.fsdecode(b"d\xff") / os.fsdecode(b"s\xfe\xff")
+    source = ndjson(tmp_path / "a.ndjson", 30)
+    for dataset in (prepare([source], out), prepare([source], out), Dataset(out)):  # it is replaced, too
+        assert dataset.info.name == "s\ufffd\ufffd"
+        assert sum(map(len, map(dataset.split, SPLITS))) == 30
+    again = prepare([out], tmp_path / "again")
+    assert all_drawings(again) == all_drawings(Dataset(out))
+    assert sorted(path.name for path in out.parent.iterdir()) == [out.name]
 
 
 def test_what_cannot_be_written_ends_the_work(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,3 +116,30 @@ def test_wrong_use_is_told(model, waves):
         sketchrnn.evaluate(model, [Drawing(np.ones((25, 3)))])
     with pytest.raises(ValueError, match="no z"):
         sketchrnn.log_likelihood(small_model(conditional=False), waves, z=np.zeros(6))
+
+
+def test_drawings_whose_rows_leave_out_the_first_point(waves):
+    plain, model = small_model(), small_model()
+    model.data = replace(model.data, first_offset="line")
+    whole = [Drawing(np.concatenate([[[50, 60, 0]], each.stroke3])) for each in waves]
+    assert sketchrnn.evaluate(model, whole) == sketchrnn.evaluate(plain, waves)
+    np.testing.assert_array_equal(sketchrnn.log_likelihood(model, whole), sketchrnn.log_likelihood(plain, waves))
+    found = sketchrnn.density(model, whole[0])
+    for name, rows in vars(sketchrnn.density(plain, waves[0])).items():
+        np.testing.assert_array_equal(getattr(found, name), np.concatenate([rows[:1], rows]))
+
+
+def test_a_density_in_floats_is_near_enough(model, waves):
+    exact = sketchrnn.density(model, waves[0])
+    for name, rows in vars(sketchrnn.density(model, waves[0], exact=False)).items():
+        np.testing.assert_allclose(rows, getattr(exact, name), rtol=1e-4, atol=1e-5)
+
+
+def test_a_density_in_floats_needs_no_copy_of_the_model(model, waves, monkeypatch):
+    def copied(*_):
+        raise AssertionError("the model is copied")
+
+    monkeypatch.setattr(type(model), "__deepcopy__", copied, raising=False)
+    sketchrnn.density(model, waves[0], exact=False)
+    with pytest.raises(AssertionError, match="copied"):
+        sketchrnn.density(model, waves[0])

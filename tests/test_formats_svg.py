@@ -490,3 +490,21 @@ def test_any_damage_is_read_or_refused(
         assert np.isfinite(drawing.points()).all()
     except ValueError as error:
         assert "a.svg" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size"),
+    [
+        ('viewBox="5 5 40 30"', (40, 30)),
+        ('width="1in" height="10"', (96, 10)),
+        ('width="200" viewBox="0 0 40 30"', (200, 150)),
+        ('width="1in"', None),
+        ('width="100%" height="100%"', None),
+        ('width="0" height="9"', None),
+        ('viewBox="0 0 0 30"', None),
+        ("", None),
+    ],
+)
+def test_the_sheet(attributes: str, size: tuple[float, float] | None, tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}/>')
+    assert svg.sheet(tmp_path / "a.svg") == size

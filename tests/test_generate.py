@@ -283,6 +283,57 @@ def test_a_model_of_first_points_puts_the_pen_down(waves):
         np.testing.assert_array_equal(ending.stroke3[5:], same.stroke3[5:])
 
 
+def test_a_model_of_lines_from_a_first_point_that_is_left_out(waves):
+    """It reads the rows without the first point, wherever that is, and puts the pen down for a new drawing."""
+    plain, model = small_model(), small_model()
+    model.data = replace(model.data, first_offset="line")
+    there = Drawing(waves[0].stroke3[:8] + np.float32([[70, 30, 0]] + 7 * [[0, 0, 0]]))
+    rows = Drawing(there.stroke3[1:])
+    np.testing.assert_array_equal(model.encode([there]), plain.encode([rows]))
+    np.testing.assert_array_equal(model.encode_each([there, waves[1]])[0][0], plain.encode_each([rows])[0][0])
+    longest = model.data.max_length
+    [z] = plain.encode([rows])[0]
+    same = sketchrnn.complete(plain, rows, n=8, z=z, max_length=longest - 1)
+    for ending, of_rows in zip(sketchrnn.complete(model, there, n=8, z=z), same, strict=True):
+        np.testing.assert_array_equal(ending.stroke3[:8], there.stroke3)
+        np.testing.assert_array_equal(ending.stroke3[8:], of_rows.stroke3[7:])
+    assert max(map(len, same)) == longest - 1
+    drawn = sketchrnn.sample(plain, 20, seed=4, max_length=longest - 1)
+    for drawing, without in zip(sketchrnn.sample(model, 20, seed=4), drawn, strict=True):
+        np.testing.assert_array_equal(drawing.stroke3[1:], without.stroke3)
+        assert not drawing.stroke3[:1].any()
+    # one point is where a drawing begins, and a dot is no line's beginning
+    [begun] = sketchrnn.complete(model, there.head(1), z=z, seed=1)
+    [new] = sketchrnn.complete(plain, Drawing(np.zeros((0, 3))), z=z, seed=1, max_length=longest - 1)
+    np.testing.assert_array_equal(begun.stroke3[1:], new.stroke3)
+    dot = there.stroke3.copy()
+    dot[0] = 0, 0, 1
+    moved = dot + np.float32([[9, 9, 0]] + 7 * [[0, 0, 0]])
+    np.testing.assert_array_equal(model.encode([Drawing(moved)]), plain.encode([Drawing(dot)]))
+
+
+def test_what_is_told_of_an_ending_of_lines_is_what_was_drawn(waves):
+    model = small_model()
+    model.data = replace(model.data, first_offset="line")
+    batch, told = Batch(model), []
+    growing = batch.add(wanted_endings(model, waves[0].head(6), seed=2)[0])
+    while batch:
+        batch.step(3)
+        told.append(growing.new_points())
+    np.testing.assert_array_equal(np.concatenate(told), growing.drawing().stroke3[6:])
+    assert growing.num_drawn == len(growing.drawing()) - 6
+
+
+def test_a_model_of_drawings_that_begin_at_the_origin(waves):
+    plain, model = small_model(), small_model()
+    model.data = replace(model.data, first_offset="zero")
+    at_zero = waves[0].stroke3.copy()
+    at_zero[0, :2] = 0
+    there = Drawing(at_zero + np.float32([[70, 30, 0]] + (len(at_zero) - 1) * [[0, 0, 0]]))
+    np.testing.assert_array_equal(model.encode([there]), plain.encode([Drawing(at_zero)]))
+    assert sketchrnn.sample(model, 5) == sketchrnn.sample(plain, 5)
+
+
 def test_a_batch_counts_who_is_in_it(model):
     batch = Batch(model, 2)
     growing = [batch.add(wanted) for wanted in wanted_samples(model, 80, seed=1, max_length=3)]

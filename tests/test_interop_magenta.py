@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,16 @@ def test_what_the_format_cannot_hold_is_told(tmp_path: Path) -> None:
     assert again.W_mu[0, 0] == -10
     assert "2 weights are 10" in magenta.remarks(again)[0]
     assert magenta.write(plain_model(conditional=False, num_mixtures=20), tmp_path / "m.gen.json") == []
+
+
+@pytest.mark.parametrize("first_offset", ["position", "zero", "line"])
+def test_what_first_rows_are_comes_back(first_offset: str, tmp_path: Path) -> None:
+    model = plain_model(conditional=False, num_mixtures=20)
+    model.data = replace(model.data, from_first_point=False, first_offset=first_offset)
+    notes = magenta.write(model, tmp_path / "m.gen.json")
+    assert any("begin with the pen lifted" in note for note in notes) == (first_offset != "line")
+    again = magenta.read(tmp_path / "m.gen.json").data
+    assert (again.from_first_point, again.first_offset) == (False, first_offset)
 
 
 def test_an_older_conditional_model_gets_a_remark(exported: Path) -> None:

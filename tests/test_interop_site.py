@@ -330,14 +330,23 @@ def test_the_browser_draws_what_the_package_draws(cell, ask, waves):
     assert "no map" not in call("map").get("error", "")
 
 
-@pytest.mark.parametrize("from_first_point", [False, True])
-def test_a_decoder_only_model_draws_the_same_in_the_browser(from_first_point, ask, waves):
+@pytest.mark.parametrize(
+    "begins", [{}, {"from_first_point": True}, {"first_offset": "zero"}, {"first_offset": "line"}], ids=str
+)
+def test_a_decoder_only_model_draws_the_same_in_the_browser(begins, ask, waves):
     model = rounded(small_model(conditional=False))
-    model.data = replace(model.data, from_first_point=from_first_point)
+    model.data = replace(model.data, **begins)
     call = ask(model, waves)
     assert_same(call("sample", 2)["result"], sketchrnn.sample(model, 2, temperature=0))
     given = Drawing.from_lines(waves[0].head(6).lines())
     expected = sketchrnn.complete(model, given, n=1, temperature=0, max_length=38)
     assert_same(call("complete", wire(given), 1)["result"], expected)
+    found = [mixture["muX"] for mixture in call("density", wire(given))["result"]]
+    np.testing.assert_allclose(
+        found,
+        sketchrnn.density(model, model.placed(given) if model.data.from_first_point else given).mu_x,
+        rtol=1e-3,
+        atol=1e-3,
+    )
     assert call("encode", [wire(given)])["error"] == "This model has no encoder: it samples and completes."
     assert call("map")["error"].startswith("This site has no map")

@@ -522,7 +522,10 @@ def test_model_and_temperature_pickers(visitor: Visitor) -> None:
     visitor.answered()
     for view in ("Redraw", "Morph", "Arithmetic", "Map"):
         visitor.go(view)
-        visitor.expect(".view .notice", "only draws on")
+        visitor.expect(".view .notice", "has no encoder")
+    visitor.click("Use cat", within=".view-map")
+    visitor.expect(".map path.ink")
+    visitor.page.get_by_label("Model", exact=True).select_option("decoder")
     visitor.go("Endings")
     visitor.expect(".tiles-nine .tile:enabled", count=9)
 

@@ -428,6 +428,8 @@ def test_a_loss_that_is_never_finite_ends_with_a_sentence(wave_data, tmp_path):
 def test_wrong_use_is_told(wave_data, tmp_path):
     data = Dataset(wave_data)
     (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="no UTF-8: name another folder"):
+        sketchrnn.train(data, out=tmp_path / os.fsdecode(b"run\xff"), model=SMALL, config=CONFIG)
     with pytest.raises(NotADirectoryError):
         sketchrnn.train(data, out=tmp_path / "file" / "run", model=SMALL, config=CONFIG)
     sketchrnn.train(data, out=tmp_path / "run", model=SMALL, config=replace(CONFIG, steps=1))

@@ -218,6 +218,19 @@ def test_a_large_job_leaves_places_for_others(monkeypatch: pytest.MonkeyPatch) -
     assert there < 8 * 400  # it did not wait for the first to end
 
 
+def test_drawings_of_those_who_have_gone_leave_their_places() -> None:
+    mine, begun = Engine({"m": endless_model()}), threading.Event()
+    given_up = job("m", 1, lambda _: None, n=5, on_points=lambda *_: begun.set())
+    mine.submit(given_up)
+    mine.start()
+    assert begun.wait(60)
+    mine.forget(given_up)
+    while mine.num_jobs:
+        pass
+    mine.stop()
+    assert len(mine._batches["m"]) == 0
+
+
 def test_small_jobs_find_room_when_large_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MOST_POINTS", 1000)
     mine = Engine({"m": small_model()})

@@ -1,5 +1,6 @@
 """What stands before every request: the token, the host's name, the size of the body, other origins."""
 
+import hmac
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +27,8 @@ def test_with_a_token_the_api_wants_it_and_the_page_does_not() -> None:
     with running(create_app(MODELS, token=TOKEN)) as client:
         for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
             assert client.get(path).status_code == 200
-        for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer"}):
+        given = ("Bearer wrong", TOKEN, "Bearer", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x")
+        for wrong in ({}, *({"Authorization": text} for text in given)):
             for answer in (
                 client.get("/api/v1/models", headers=wrong),
                 client.get("/api/v1/nothing", headers=wrong),
@@ -40,11 +42,33 @@ def test_with_a_token_the_api_wants_it_and_the_page_does_not() -> None:
         assert client.get("/api/v1/models", headers=raw).status_code == 401
 
 
+def test_the_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long that takes must not tell how much of it was right; `hmac` sees to it where it is asked."""
+    compared: list[tuple[bytes, bytes]] = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: (compared.append((a, b)), compare(a, b))[1])
+    with running(create_app(MODELS, token=TOKEN)) as client:
+        for text, status in ((TOKEN[:-1], 401), ("wrong", 401), (TOKEN, 200)):
+            assert client.get("/api/v1/models", headers={"Authorization": f"Bearer {text}"}).status_code == status
+            assert compared.pop() == (text.encode(), TOKEN.encode())
+
+
 def test_called_by_another_name(client: httpx.Client) -> None:
     """A page elsewhere whose name leads here (DNS rebinding) gets nothing."""
-    for name in ("localhost", "localhost:1234", "127.0.0.1:8000", "[::1]:8000", "[::1]", "LOCALHOST", "friend.example"):
+    for name in (
+        "localhost",
+        "localhost:1234",
+        "127.0.0.1:8000",
+        "[::1]:8000",
+        "[::1]",
+        "LOCALHOST:",
+        "friend.example",
+    ):
         assert client.get("/api/v1/models", headers={"Host": name}).status_code == 200, name
-    for name in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.evil.example:80"):
+    strange = ("[::1]evil", "[::1", "[::1]:80x", "localhost:evil.example", "localhost:80@evil.example", "me@localhost")
+    more = ("localhost.", "localhost:123456", "[localhost]", "::1", "localhost/", "localhost\xb2", "localhost:\xb2")
+    others = ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.evil.example:80")
+    for name in (text.encode("latin-1") for text in (*others, *strange, *more)):
         for path in ("/api/v1/models", "/", "/metrics"):
             answer = client.get(path, headers={"Host": name})
             assert answer.status_code == 403, name

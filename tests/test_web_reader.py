@@ -1,6 +1,7 @@
 """Files from strangers, in the process that reads them."""
 
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -37,6 +38,12 @@ def test_it_reads_and_fits() -> None:
     assert answer(own, "a.svg", "255", "10")["drawings"] == [{"lines": [[[0, 0], [5, 5]]]}]
 
 
+def test_what_is_begun_keeps_its_place_on_its_sheet() -> None:
+    content = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 50"><path d="M50 20V40" stroke="red"/></svg>'
+    assert answer(content, "a.svg", "200", "10", "begun")["drawings"] == [{"lines": [[[100, 40], [100, 80]]]}]
+    assert answer(content, "a.svg", "200", "10")["drawings"] == [{"lines": [[[0, 0], [0, 200]]]}]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import sketchrnn.web.reader as reader; reader.MEMORY = 2**30; reader._bound(); import numpy;numpy.ones(2**28)"
@@ -46,6 +53,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "MemoryError" in done.stderr
 
 
+def test_time_of_the_processor_is_bounded() -> None:
+    code = "import sketchrnn.web.reader as reader; reader.SECONDS = 1; reader._bound()\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=250)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+
+
 async def from_process(name: str, content: bytes) -> Any:
     return await answers._read(Server({}, None), name, content, [])
 
@@ -53,8 +66,48 @@ async def from_process(name: str, content: bytes) -> Any:
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
+    started: list[Any] = []
+    execute = asyncio.create_subprocess_exec
+
+    async def kept(*command: str, **how: Any) -> Any:
+        started.append(await execute(*command, **how))
+        return started[0]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", kept)
     monkeypatch.setattr(answers, "READ_SECONDS", 0.001)
     assert "takes too long" in asyncio.run(from_process("a.svg", b"<svg/>"))["error"]
+    assert started[0].returncode == -signal.SIGKILL  # it does not go on by itself
+
+
+def test_two_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    there, most = set[int](), 0
+    execute = asyncio.create_subprocess_exec
+
+    async def counted(*command: str, **how: Any) -> Any:
+        nonlocal most
+        process = await execute(*command, **how)
+        there.add(process.pid)
+        most = max(most, len(there))
+        wait = process.wait
+
+        async def leave() -> int:
+            code = await wait()
+            there.discard(process.pid)
+            return code
+
+        process.wait = leave  # type: ignore[method-assign]
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+
+    async def five() -> list[Any]:
+        server = Server({}, None)
+        return await asyncio.gather(*(answers._read(server, "a.svg", b"not xml", []) for _ in range(5)))
+
+    assert all("a.svg" in answer["error"] for answer in asyncio.run(five()))
+    assert (there, most) == (set(), 2)
 
 
 def test_too_many_points() -> None:

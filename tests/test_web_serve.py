@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,19 @@ STREAM = {"Accept": "application/x-ndjson"}
 def test_what_has_begun_has_its_time_and_no_more(models: Path) -> None:
     before = "from sketchrnn.web import serve; serve.DRAIN_SECONDS = 0.1; "
     with (
+        ThreadPoolExecutor(1) as pool,
         served(models / "endless.safetensors", before=before) as (process, client, _),
         client.stream("POST", "/api/v1/sample", json=ENDLESS, headers=STREAM) as answer,
     ):
         lines = answer.iter_lines()
         next(lines)
+        whole = pool.submit(client.post, "/api/v1/sample", json=ENDLESS)
+        while "sketchrnn_jobs 2" not in client.get("/metrics").text:
+            pass
         process.send_signal(signal.SIGTERM)
         assert json.loads(list(lines)[-1]) == {"error": "the server is ending; try again in a few seconds"}
+        assert whole.result().status_code == 503
+        assert int(whole.result().headers["retry-after"]) > 0
         assert process.wait(30) in (0, -signal.SIGTERM)
         assert process.stderr is not None
         assert process.stderr.read() == ""
@@ -112,14 +119,44 @@ def test_who_sends_no_head_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     hello = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     with running(create_app({"m": small_model()}), http=serve.Patient) as client:
         there = (client.base_url.host, client.base_url.port)
-        with socket.create_connection(there, timeout=60) as silent, socket.create_connection(there, timeout=60) as slow:
+        with (
+            socket.create_connection(there, timeout=60) as silent,
+            socket.create_connection(there, timeout=60) as slow,
+            socket.create_connection(there, timeout=60) as slower,
+        ):
             slow.sendall(hello + b"\r\n" + hello)  # a whole one, and the next one's beginning
-            answer = b""
-            while not answer.endswith(b"ok\n"):  # it may come in two
-                answer += slow.recv(65536)
-            for line in (silent, slow):
+            slower.sendall(hello + b"\r\n")
+            for line in (slow, slower):
+                answer = b""
+                while not answer.endswith(b"ok\n"):  # it may come in two
+                    answer += line.recv(65536)
+            slower.sendall(hello)  # the beginning comes later
+            for line in (silent, slow, slower):
                 with suppress(ConnectionResetError):
                     assert line.recv(65536) == b""
+        assert client.get("/healthz").status_code == 200
+
+
+def ends(port: int, of: int) -> list[str]:
+    """The server's ends of a connection from the port `of`, as Linux lists them."""
+    wanted = f":{port:04X}", f":{of:04X}"
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()]
+    return [row[3] for row in rows if (row[1][-5:], row[2][-5:]) == wanted]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone gives up a connection whose other end takes nothing")
+def test_who_takes_nothing_of_a_whole_answer_is_let_go(models: Path) -> None:
+    before = "from sketchrnn.web import serve; serve.TAKE_SECONDS = 1; "
+    with served(models / "cat", before=before) as (_, client, _), socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        line.settimeout(60)
+        port = client.base_url.port or 0
+        line.connect((client.base_url.host, port))
+        line.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(32).startswith(b"HTTP/1.1 200")
+        assert ends(port, line.getsockname()[1])
+        while ends(port, line.getsockname()[1]):
+            pass
         assert client.get("/healthz").status_code == 200
 
 

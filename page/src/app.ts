@@ -57,6 +57,7 @@ export function openApp(backend: Backend, models: Model[], place: HTMLElement, l
     get model() {
       return models.find((model) => model.name === settings.model) ?? models[0]!
     },
+    seeing: models.find((model) => model.conditional),
     change,
     say,
     announce: (sentence) => (announced.textContent = sentence),

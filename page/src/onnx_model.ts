@@ -11,6 +11,7 @@ export interface SiteModel extends Model {
   data: {
     start_token: number[]
     from_first_point?: boolean // the drawings that it learned from began at their first point, whose offset counts as 0
+    first_offset?: 'position' | 'zero' | 'line' // what the first row of those drawings is: docs/formats.md
   }
   files: { decoder: string; encoder?: string; start?: string; map?: string }
 }

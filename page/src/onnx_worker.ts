@@ -159,7 +159,9 @@ class Work {
       case 'density': {
         const rows = this.normalised(call.drawing)
         const z = this.info.conditional ? (row(call.z) ?? (await this.mu([call.drawing]))[0]!) : null
-        return (await predictions(this.network, z, rows, this.signal)).map((mixture) => this.inUnits(mixture))
+        const expected = await predictions(this.network, z, rows, this.signal)
+        const whole = [...expected.slice(0, numPoints(call.drawing) - rows.length), ...expected]
+        return whole.map((mixture) => this.inUnits(mixture))
       }
     }
   }
@@ -182,14 +184,17 @@ class Work {
     const start = prefix.lines.findLast((line) => line.length > 0)?.at(-1) ?? [0, 0]
     const pens = tasks.map(() => new Pen(start))
     // such a model's first offset is a line from where the pen is put down
-    const penDown: Row[] = this.info.data.from_first_point && given.length === 0 ? [[0, 0, 0]] : []
+    const { from_first_point, first_offset } = this.info.data
+    const isNew = numPoints(prefix) === 0
+    const penDown: Row[] = isNew && (from_first_point || first_offset === 'line') ? [[0, 0, 0]] : []
     const onRows = (i: number, rows: Row[], ended: boolean) => {
       const scaled = rows.map(([dx, dy, pen]): Row => [dx * factor, dy * factor, pen])
       if (rows.length > 0 && pens[i]!.lines.length === 0) scaled.unshift(...penDown)
       pens[i]!.add(scaled)
       this.onRows(i, scaled, ended)
     }
-    const longest = Math.max(this.info.max_length - penDown.length, given.length + (given.length > 0 ? ROOM : 0), 1)
+    const outside = penDown.length + numPoints(prefix) - given.length // points of which the decoder knows nothing
+    const longest = Math.max(this.info.max_length - outside, given.length + (isNew ? 0 : ROOM), 1)
     const shared = { prefix: given, longest, seed: this.options.seed, signal: this.signal }
     await draw(this.network, tasks, shared, onRows)
     const label = this.info.labels.length === 1 ? { label: this.info.labels[0]! } : {}
@@ -212,8 +217,11 @@ class Work {
   private normalised(drawing: Drawing): Row[] {
     const scaled = (offset: number) => Math.min(FARTHEST, Math.max(-FARTHEST, offset)) / this.info.scale_factor
     const rows = rowsOf(drawing.lines).map(([dx, dy, pen]): Row => [scaled(dx), scaled(dy), pen])
-    if (this.info.data.from_first_point && rows[0]) rows[0] = [0, 0, rows[0][2]]
-    return rows
+    const { from_first_point, first_offset = 'position' } = this.info.data
+    const first = rows[0]
+    if (!first || (first_offset === 'position' && !from_first_point)) return rows
+    const isDot = first[2] === 1 // which is no line's beginning
+    return first_offset === 'line' && !isDot ? rows.slice(1) : [[0, 0, first[2]], ...rows.slice(1)]
   }
 
   private inUnits(mixture: Mixture): Mixture {
@@ -226,6 +234,10 @@ class Work {
       sigmaY: scaled(mixture.sigmaY),
     }
   }
+}
+
+function numPoints(drawing: Drawing): number {
+  return drawing.lines.flat().length
 }
 
 /** Offsets, the first from the origin; the pen lifts after the last point of every line. */

@@ -20,6 +20,8 @@ export interface Settings {
 export interface Studio {
   readonly backend: Backend
   readonly model: Model
+  /** The first model with an encoder. */
+  readonly seeing: Model | undefined
   readonly settings: Readonly<Settings>
   /** The drawing that Draw, Endings and Redraw share. */
   readonly sheet: Sheet

@@ -81,6 +81,7 @@ export const text = {
     direction: ['right', 'down right', 'down', 'down left', 'left', 'up left', 'up', 'up right'] as const,
     towards: (direction: string, percent: number) => `${direction} (${percent} %)`,
     empty: 'Draw, and the clouds appear at the pen.',
+    waiting: 'The model is guessing …',
   },
   endings: {
     group: 'Nine endings',
@@ -116,7 +117,7 @@ export const text = {
   },
   sum: {
     names: ['A', 'B', 'C'] as const,
-    roles: ['the drawing to change', 'has what you want', 'has not'] as const,
+    roles: ['the drawing to change', 'has what you want', 'lacks it'] as const,
     result: 'A + (B − C)',
     another: 'Another',
     take: 'Take',
@@ -144,8 +145,8 @@ export const text = {
     strange: 'This model learned from others: it sees what it knows in them.',
     empty: 'This model has no map.',
   },
-  decoderOnly: (model: string) =>
-    `The model “${model}” only draws on: it has no encoder, so it cannot see a drawing as a whole. Choose another model for this.`,
+  decoderOnly: (model: string) => `“${model}” has no encoder: it draws on, but cannot see a drawing as a whole.`,
+  useModel: (model: string) => `Use ${model}`,
   gallery: {
     examples: 'Examples',
     file: (name: string) => `Drawings in ${name}`,

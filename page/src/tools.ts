@@ -34,6 +34,13 @@ export function deskTools(studio: Studio, sheet: Sheet): HTMLElement {
   )
 }
 
+/** Instead of what a model without encoder cannot do: another model, where there is one. */
+export function offerEncoder(studio: Studio, notice: Notice): void {
+  const { model, seeing } = studio
+  const use = seeing && button(text.useModel(seeing.name), () => studio.change({ model: seeing.name }))
+  notice.empty(text.decoderOnly(model.name), ...(use ? [use] : []))
+}
+
 /** A sheet that is one of several: its name and role above, a few tools below. */
 export function slot(studio: Studio, sheet: Sheet, role = ''): HTMLElement {
   const tools = [

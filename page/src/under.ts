@@ -99,6 +99,7 @@ export class UnderThePen {
     const { backend, model, settings } = this.studio
     const z = intentions(model, settings.seed)?.[0]
     if (drawing.lines.length === 0) return this.forget()
+    if (this.mixtures.length === 0) this.notice.wait(text.under.waiting)
     try {
       const found = await this.latest.run((signal) => backend.density(model.name, drawing, z, signal))
       if (!found || !this.studio.settings.under) return

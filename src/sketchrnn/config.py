@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 CellName = Literal["lstm", "layer_norm", "hyper"]
 Precision = Literal["float32", "tf32", "bfloat16"]
+FirstOffset = Literal["position", "zero", "line"]
 PresetName = Literal["reference", "paper", "small-data", "fast"]
 
 FORGET_BIAS = 1.0  # added to the forget gate at run time, never stored
@@ -91,6 +92,11 @@ class DataInfo:
     """Its drawings began at their first point, wherever on the sheet that was: its first offset is the line to the
     second. A new drawing then begins with the point (0, 0), and the first offset of what it is given to complete or to
     encode counts as 0."""
+    first_offset: FirstOffset = "position"
+    """What the first row of its drawings is. `position`: where on the sheet the first point lies. `zero`: nothing, the
+    first point is (0, 0); the first offset of what is given then counts as 0. `line`: the line to the second point, the
+    first having been left out of the rows; then it is left out of what is given too, and a new drawing begins with the
+    point (0, 0)."""
 
     def __post_init__(self) -> None:
         _check(
@@ -114,6 +120,13 @@ class DataInfo:
             and all(isinstance(x, int | float) and abs(x) < 1e12 for x in self.start_token),
             f"the start token is {self.start_token!r}, not five numbers",
         )
+        kinds = ("position", "zero", "line")
+        _check(self.first_offset in kinds, f"first_offset is {self.first_offset!r}, not one of {', '.join(kinds)}")
+
+    @property
+    def puts_pen_down(self) -> bool:
+        """The first point that its model draws is the end of a line: one from (0, 0) stands before it."""
+        return self.from_first_point or self.first_offset == "line"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -270,18 +270,30 @@ def normalise(stroke3: NDArray[np.number], scale_factor: float) -> NDArray[np.fl
     return rows
 
 
-def like_quickdraw(drawing: Drawing, size: float = QUICKDRAW_SIZE, epsilon: float = 2.0) -> Drawing:
+def like_quickdraw(
+    drawing: Drawing,
+    size: float = QUICKDRAW_SIZE,
+    epsilon: float = 2.0,
+    *,
+    sheet: tuple[float, float] | None = None,
+) -> Drawing:
     """Simplified as Quick, Draw! does: moved to the corner, scaled to `size`, resampled, Ramer-Douglas-Peucker.
 
     The spacing of the resampling (1) and `epsilon` are at size 255 and scaled with it. Positions are rounded to whole
     units where those are no more than the tolerance, so that rounding loses less than the simplification did.
     With `epsilon` 0 every point stays where it is.
 
+    Of a drawing that is only begun nobody knows how large it will be. Where its `sheet` is given, width and height from
+    (0, 0), the longer side of that becomes `size` and the drawing keeps its place on it, unless it reaches beyond.
+
     Raises:
         ValueError: its strokes are longer than 250,000 units at size 255.
     """
     tolerance = epsilon * size / QUICKDRAW_SIZE
-    drawing = drawing.fitted(size)
+    if sheet is not None and _stands_on(drawing, *sheet):
+        drawing = drawing.scaled(size / max(sheet))
+    else:
+        drawing = drawing.fitted(size)
     if tolerance > 0:
         length = sum(np.hypot(*np.diff(line, axis=0).T).sum() for line in drawing.lines()) * QUICKDRAW_SIZE / size
         if length > MAX_LENGTH:
@@ -290,6 +302,12 @@ def like_quickdraw(drawing: Drawing, size: float = QUICKDRAW_SIZE, epsilon: floa
     if tolerance >= 1:
         drawing = replace(drawing, stroke3=_rounded(drawing))
     return drawing
+
+
+def _stands_on(drawing: Drawing, width: float, height: float) -> bool:
+    left, top, right, bottom = drawing.bounds()
+    slack = 0.01 * max(width, height)
+    return left >= -slack and top >= -slack and right <= width + slack and bottom <= height + slack
 
 
 def _rounded(drawing: Drawing) -> NDArray[np.float32]:

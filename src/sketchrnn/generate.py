@@ -54,9 +54,10 @@ class Growing:
     def __init__(self, model: SketchRNN, wanted: Wanted) -> None:
         self.wanted = wanted
         self._model = model
-        self._told = len(wanted.prefix)
+        self._given = model.placed(wanted.prefix).stroke3
+        self._told = len(self._given)
         # such a model's first offset is a line from where the pen is put down: that point belongs to a new drawing
-        self._pen_down = np.zeros((int(model.data.from_first_point and not len(wanted.prefix)), 3), np.float32)
+        self._pen_down = np.zeros((int(model.data.puts_pen_down and not len(wanted.prefix)), 3), np.float32)
         self._path: Path | None = None
 
     @property
@@ -66,7 +67,7 @@ class Growing:
     @property
     def num_drawn(self) -> int:
         """Points that the model drew."""
-        return max(0, self._path.length - len(self.wanted.prefix)) if self._path else 0
+        return max(0, self._path.length - len(self._given)) if self._path else 0
 
     def new_points(self) -> NDArray[np.float32]:
         """(k, 3) stroke-3 rows drawn since the last call, in the units of the model's data, without what was given.
@@ -86,19 +87,17 @@ class Growing:
             ValueError: as `new_points`.
         """
         prefix, labels = self.wanted.prefix, self._model.data.labels
-        drawn = self._in_own_units(len(prefix), self._path.length) if self._path else EMPTY.stroke3
+        drawn = self._in_own_units(len(self._given), self._path.length) if self._path else EMPTY.stroke3
         # what was given is as it was given: neither clamped nor rounded
         return Drawing(np.concatenate([prefix.stroke3, drawn]), labels[0] if len(labels) == 1 else None)
 
     def start(self) -> Path:
         """The path, with its random numbers."""
-        wanted, prefix = self.wanted, self.wanted.prefix
-        longest = max(1, wanted.max_length - len(self._pen_down))
-        uniform, normal = _random_numbers(wanted.seed, wanted.stream, longest - len(prefix))
-        points = NO_POINTS
-        if len(prefix):
-            known = self._model.placed(prefix).stroke3
-            points = Drawing(normalise(known, self._model.data.scale_factor)).stroke5()
+        wanted, given = self.wanted, self._given
+        outside = len(self._pen_down) + len(wanted.prefix) - len(given)  # points of which the decoder knows nothing
+        longest = max(1, wanted.max_length - outside)
+        uniform, normal = _random_numbers(wanted.seed, wanted.stream, longest - len(given))
+        points = Drawing(normalise(given, self._model.data.scale_factor)).stroke5() if len(given) else NO_POINTS
         rows = np.empty((longest, 3), np.float32)
         self._path = Path(wanted.z, points, uniform, normal, wanted.temperature, rows)
         return self._path

@@ -91,6 +91,8 @@ def train(
         FileExistsError: `out` holds a run already and `resume` is not set.
         KeyboardInterrupt: SIGINT or SIGTERM came; the run is saved and can be resumed.
     """
+    if any("\ud800" <= c <= "\udfff" for c in str(out)):  # said now, not by safetensors when all is trained
+        raise ValueError(f"weights cannot be kept in {out}, its name is no UTF-8: name another folder")
     folder = RunFolder(out)
     run = _Run(data, folder, model, config, resume, init, device)
     if progress:

@@ -9,7 +9,7 @@ import { Picture, Tile } from '../picture'
 import { fitInto, pathData } from '../strokes'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
-import { temperatureSlider } from '../tools'
+import { offerEncoder, temperatureSlider } from '../tools'
 import { centred } from '../units'
 
 const SIDE = 1000 // of the map
@@ -89,7 +89,7 @@ export function mapView(studio: Studio): View {
     const { backend, model } = studio
     if (!model.conditional) {
       lay(null)
-      return notice.empty(text.decoderOnly(model.name))
+      return offerEncoder(studio, notice)
     }
     if (loaded === model.name) return
     lay(null)

@@ -9,7 +9,7 @@ import { Sheet } from '../sheet'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
 import { prefersStill } from '../theme'
-import { fillButton, slot, temperatureSlider } from '../tools'
+import { fillButton, offerEncoder, slot, temperatureSlider } from '../tools'
 import { centred, fitted } from '../units'
 
 const STEPS = 25
@@ -72,9 +72,9 @@ export function morphView(studio: Studio): View {
   async function ask(): Promise<void> {
     const { backend, model, settings } = studio
     latest.stop()
-    if (!model.conditional) return rest(() => notice.empty(text.decoderOnly(model.name)))
+    if (!model.conditional) return rest(() => offerEncoder(studio, notice))
     if (a.strokes.length === 0 || b.strokes.length === 0) return rest(() => notice.empty(text.morph.empty, fill))
-    notice.clear()
+    if (way.length === 0) notice.wait(text.draw.thinking)
     for (const tile of tiles) tile.wait()
     try {
       const [from, to] = [fitted(a.strokes, model), fitted(b.strokes, model)]
@@ -83,6 +83,7 @@ export function morphView(studio: Studio): View {
       )
       if (!found) return
       way = found
+      notice.clear()
       share.disabled = play.disabled = false
       tiles.forEach((tile, i) => tile.put(centred(way[Math.round((i * (STEPS - 1)) / (SHOWN - 1))]!)))
       goTo(+share.value)

@@ -7,6 +7,7 @@ import { Tile } from '../picture'
 import { inked, linesOf, bounds, fitInto } from '../strokes'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
+import { offerEncoder } from '../tools'
 import { INSIDE, centred, fitted } from '../units'
 
 const TEMPERATURES = [0.01, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1]
@@ -44,8 +45,8 @@ export function redrawView(studio: Studio): View {
     const { backend, model, settings } = studio
     latest.stop()
     more.disabled = true
-    if (!model.conditional) return rest(text.decoderOnly(model.name))
-    if (sheet.strokes.length === 0) return rest(text.redraw.empty)
+    if (!model.conditional) return rest(() => offerEncoder(studio, notice))
+    if (sheet.strokes.length === 0) return rest(() => notice.empty(text.redraw.empty))
     notice.clear()
     for (const tile of tiles) tile.wait()
     try {
@@ -57,14 +58,13 @@ export function redrawView(studio: Studio): View {
       more.disabled = false
       studio.announce(text.redraw.ready)
     } catch (error) {
-      rest('')
-      studio.failed(error, notice, () => void ask())
+      rest(() => studio.failed(error, notice, () => void ask()))
     }
   }
 
-  function rest(sentence: string): void {
+  function rest(say: () => void): void {
     for (const tile of tiles) tile.empty()
-    if (sentence) notice.empty(sentence)
+    say()
   }
 
   /** Where the drawing was, as large as it was. */

@@ -8,7 +8,7 @@ import { Picture } from '../picture'
 import { Sheet } from '../sheet'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
-import { fillButton, slot, temperatureSlider } from '../tools'
+import { fillButton, offerEncoder, slot, temperatureSlider } from '../tools'
 import { centred, fitted } from '../units'
 
 export function sumView(studio: Studio): View {
@@ -49,14 +49,16 @@ export function sumView(studio: Studio): View {
     const { backend, model, settings } = studio
     latest.stop()
     another.disabled = take.disabled = true
-    if (!model.conditional) return rest(() => notice.empty(text.decoderOnly(model.name)))
+    if (!model.conditional) return rest(() => offerEncoder(studio, notice))
     if (sheets.some((sheet) => sheet.strokes.length === 0)) return rest(() => notice.empty(text.sum.empty, fill))
-    notice.clear()
+    if (picture.strokes.length === 0) notice.wait(text.draw.thinking)
+    else notice.clear()
     picture.svg.classList.add('waiting')
     try {
       const [da, db, dc] = [a, b, c].map((sheet) => fitted(sheet.strokes, model)) as [Drawing, Drawing, Drawing]
       const found = await latest.run((signal) => backend.analogy(model.name, da, db, dc, 1, { ...settings, signal }))
       if (!found) return
+      notice.clear()
       picture.put(centred(found[0]!))
       another.disabled = false
       take.disabled = picture.strokes.length === 0

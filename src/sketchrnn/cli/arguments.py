@@ -47,7 +47,7 @@ NoFit = Annotated[
     arg(
         name="no-fit",
         help="Take drawings of SVG, InkML and raw files as they are; else they are brought to the size and the detail "
-        "of those the model was trained on, also one that is only begun.",
+        "of those the model was trained on.",
     ),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], arg(help="Where to compute.")]

@@ -37,7 +37,9 @@ def complete(
 ) -> None:
     """Endings for an unfinished drawing.
 
-    A picture shows first what was given; the other forms do not hold it.
+    A picture shows first what was given; the other forms do not hold it. Where an SVG says how large its sheet is, that
+    is brought to the size of the model's drawings, and what is begun on it keeps its place; with --keep or --points,
+    without a sheet, or where the drawing reaches beyond it, the drawing itself is.
 
     For example:
         sketchrnn complete runs/cat "data/cat:test#0" --keep 0.5 -n 9 --temperature 0.8 --out endings.svg
@@ -54,7 +56,8 @@ def complete(
         raise ValueError(f"--points is {points}; it must be at least 1")
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
-        whole = one_drawing(prefix, network, fit=not no_fit)
+        is_whole = keep < 1 or points is not None
+        whole = one_drawing(prefix, network, fit=not no_fit, begun=not is_whole)
         given = whole.head(math.ceil(keep * len(whole)) if points is None else points)
         if max_length is None:
             max_length = max(network.data.max_length, len(given) + ROOM)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,17 +46,22 @@ class Split(Sequence[Drawing]):
     """(n,): index into `labels`; -1 where a drawing has none."""
     labels: tuple[str, ...]
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, first_left_out: bool = False) -> None:
         """
+        Args:
+            first_left_out: the rows in the file leave out the first point of every drawing, (0, 0); the drawings that
+                are asked for have it.
+
         Raises:
             OSError: there is no such file.
             ValueError: the file is cut off, or not one that `write_split` made.
         """
         self.path = Path(path)
+        self._first = np.zeros((int(first_left_out), 3), np.float32)
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} is missing: prepare the dataset again")
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+            reader = pa.ipc.open_file(pa.memory_map(os.fsencode(self.path)))  # as bytes: a path may be no text
             batch = reader.get_batch(0)
             batch.validate()
             strokes, label = batch.column("strokes"), batch.column("label")
@@ -78,7 +84,7 @@ class Split(Sequence[Drawing]):
         return len(self.offsets) - 1
 
     def stroke3(self, i: int) -> NDArray[Any]:
-        """(N_s, 3) rows of drawing `i`, a view of the file."""
+        """(N_s, 3) rows of drawing `i` as they were learned from, a view of the file."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
     @overload
@@ -93,7 +99,8 @@ class Split(Sequence[Drawing]):
         if not 0 <= at < len(self):
             raise IndexError(f"{self.path.stem} has {len(self)} drawings; there is no #{i}")
         label_id = self.label_ids[at]
-        return Drawing(self.stroke3(at), self.labels[label_id] if label_id >= 0 else None, self._keys[at].as_py())
+        rows = np.concatenate([self._first, self.stroke3(at)]) if len(self._first) else self.stroke3(at)
+        return Drawing(rows, self.labels[label_id] if label_id >= 0 else None, self._keys[at].as_py())
 
     def __iter__(self) -> Iterator[Drawing]:
         return (self[i] for i in range(len(self)))
@@ -117,7 +124,10 @@ class Dataset:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._summary = _read_summary(self.folder)
-        self.train, self.valid, self.test = (Split(self.folder / f"{name}.arrow") for name in SPLITS)
+        left_out = self._summary.get("first_offset") == "line"
+        self.train, self.valid, self.test = (
+            Split(self.folder / f"{name}.arrow", first_left_out=left_out) for name in SPLITS
+        )
         for name in SPLITS:
             said, there = self._summary["drawings"][name], len(self.split(name))
             if said != there:
@@ -134,6 +144,7 @@ class Dataset:
             name=summary["name"],
             licence=summary["licence"],
             size=float(summary["size"]),
+            first_offset=summary.get("first_offset", "position"),
         )
 
     @property
@@ -150,8 +161,8 @@ class Dataset:
 
     def summary(self) -> dict[str, Any]:
         """What dataset.json says: `drawings` by split, `max_length` (N_max), `mean_length`, `scale_factor`, `size`
-        (median longer side), `labels`, `counts` by label, `licence`, `sources`, `dropped` by reason, `clamped`,
-        `settings`."""
+        (median longer side), `first_offset` (what the first rows are, see `DataInfo`), `labels`, `counts` by label,
+        `licence`, `sources`, `dropped` by reason, `clamped`, `settings`."""
         return json.loads(json.dumps(self._summary))  # a copy, all the way down
 
     def __repr__(self) -> str:
@@ -182,7 +193,11 @@ def write_split(
     indices = pa.array(label_ids, mask=label_ids < 0)
     label = pa.DictionaryArray.from_arrays(indices, pa.array(list(labels), pa.string()))
     batch = pa.record_batch({"strokes": strokes, "label": label, "key": keys})
-    with atomic_file(path) as temporary, pa.ipc.new_file(str(temporary), batch.schema) as writer:
+    with (
+        atomic_file(path) as temporary,
+        pa.OSFile(os.fsencode(temporary), "wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
         writer.write_batch(batch)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sketchrnn import formats
 from sketchrnn.data.dataset import SPLITS, Dataset, Split
-from sketchrnn.drawing import Drawing
+from sketchrnn.drawing import Drawing, like_quickdraw
 from sketchrnn.formats import svg
 
 
@@ -50,6 +50,18 @@ def in_foreign_units(path: Path) -> bool:
     model's."""
     kind = formats.kind(path)
     return kind in formats.DEVICE_KINDS and not (kind == "svg" and svg.is_ours(path))
+
+
+def fitted(
+    drawings: Sequence[Drawing], path: Path, size: float, max_points: int, *, begun: bool = False
+) -> list[Drawing]:
+    """The drawings of a file in foreign units, at a size and of at most so many points.
+
+    Args:
+        begun: they are not finished: what is brought to that size is the sheet, where the file says it.
+    """
+    sheet = svg.sheet(path) if begun and formats.kind(path) == "svg" else None
+    return [like_quickdraw(each, size, sheet=sheet).limited(max_points) for each in drawings]
 
 
 def _drawings(name: str) -> Iterable[Drawing]:

@@ -33,8 +33,17 @@ import numpy as np
 from sketchrnn import formats
 from sketchrnn.config import DataConfig
 from sketchrnn.data import sources as named
-from sketchrnn.data.dataset import SPLITS, Dataset, is_dataset, write_split, write_summary
-from sketchrnn.data.shards import Shard, ShardWriter, fill_empty, join, label_counts, median_size, scale_factor
+from sketchrnn.data.dataset import SPLITS, Dataset, Split, is_dataset, write_split, write_summary
+from sketchrnn.data.shards import (
+    Shard,
+    ShardWriter,
+    fill_empty,
+    first_offset,
+    join,
+    label_counts,
+    median_size,
+    scale_factor,
+)
 from sketchrnn.drawing import QUICKDRAW_SIZE, Drawing, like_quickdraw
 from sketchrnn.formats import npz
 
@@ -111,7 +120,10 @@ def prepare(
         parts = work / "parts"
         parts.mkdir()
         _finish(
-            _read_all(_tasks(found, config), parts, config, progress), parts, work, _origin(out.name, found, config)
+            _read_all(_tasks(found, config), parts, config, progress),
+            parts,
+            work,
+            _origin(_text(out.name), found, config),
         )
         shutil.rmtree(parts)
         _replace(work, place)
@@ -126,7 +138,7 @@ def _find(text: str, progress: bool) -> Source:
     path = Path(text)
     if path.is_dir() and is_dataset(path):
         dataset = Dataset(path)
-        return Source(text, (Item(path, path.name, "", required=True),), dataset.info.licence)
+        return Source(text, (Item(path, _text(path.name), "", required=True),), dataset.info.licence)
     if path.is_dir():
         return Source(text, tuple(_walk(path)))
     if path.exists():
@@ -273,8 +285,8 @@ def _drawings(
 
     splits: Mapping[str, Sequence[Drawing]]
     if kind == "dataset":
-        dataset = Dataset(item.path)
-        splits = {name: dataset.split(name) for name in SPLITS}
+        Dataset(item.path)  # is it one?
+        splits = {name: Split(item.path / f"{name}.arrow") for name in SPLITS}  # the rows as they are
     elif kind == "npz":
         splits = npz.splits(item.path, bad=bad)
     else:
@@ -437,7 +449,8 @@ def _finish(shards: Sequence[Shard], parts: Path, work: Path, origin: dict[str, 
         "max_length": max(int(split.lengths.max(initial=0)) for split in splits.values()),
         "mean_length": sum(len(split.values) for split in splits.values()) / total,
         "scale_factor": scale_factor(splits["train"].values),
-        "size": median_size(splits["train"]),
+        "size": (size := median_size(splits["train"])),
+        "first_offset": first_offset(splits["train"], size),
         "labels": labels,
         "counts": label_counts(splits, labels),
         "dropped": dict(sorted(dropped.items())),

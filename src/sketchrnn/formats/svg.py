@@ -83,6 +83,16 @@ def is_ours(path: Path) -> bool:
     return bool(_own_groups(safexml.parse(path)))
 
 
+def sheet(path: Path) -> tuple[float, float] | None:
+    """Width and height of the sheet in CSS pixels, where the file says them: in a viewBox, or as two lengths."""
+    root = safexml.parse(path)
+    box = viewbox(root.get("viewBox"))
+    said = [text for name in ("width", "height") if length(text := root.get(name), 0.0)]  # a percentage says nothing
+    width, height = _sheet(root, box)
+    known = (box is not None or len(said) == 2) and math.isfinite(width) and math.isfinite(height)
+    return (width, height) if known and min(width, height) > 0 else None
+
+
 def write(drawings: Sequence[Drawing], path: Path) -> None:
     """Writes a grid of the drawings, which `iterate` reads back in their own units; see `document`."""
     with atomic_file(path) as temporary:

@@ -311,7 +311,9 @@ def _data(file: Path, info: Mapping[str, Any], licence: str) -> DataInfo:
             name=name,
             licence=licence,
             start_token=tuple(map(float, token)),  # type: ignore[arg-type]  # there are five
-            from_first_point=info.get("from_first_point", True) is True,  # the JavaScript leaves the first point out
+            # the JavaScript leaves the first point out
+            from_first_point="first_offset" not in info and info.get("from_first_point", True) is True,
+            first_offset=info.get("first_offset", "position"),  # a key of ours
         )
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{file}: {error} (info.scale_factor, max_seq_len, start_token)") from error
@@ -378,14 +380,16 @@ def _info(model: SketchRNN, file: Path) -> dict[str, Any]:
             value = valid.get(figure) if isinstance(valid, dict) else None
             if isinstance(value, float) and math.isfinite(value):
                 info[key] = value
-    info = {key: value for key, value in info.items() if key not in ("start_token", "from_first_point")}
+    info = {key: value for key, value in info.items() if key not in ("start_token", "from_first_point", "first_offset")}
     if info.get("scale_factor") != data.scale_factor:
         info["scale_factor"] = data.scale_factor
     info["max_seq_len"] = data.max_length
     if data.start_token != START_TOKEN:
         info["start_token"] = list(data.start_token)
-    if not data.from_first_point:  # a key of ours as well
+    if not data.puts_pen_down:  # a key of ours as well
         info["from_first_point"] = False
+    if data.first_offset != "position":
+        info["first_offset"] = data.first_offset
     return info
 
 
@@ -419,7 +423,7 @@ def _differences(model: SketchRNN) -> list[str]:
             f"the model has {model.config.num_mixtures} normals in its mixture, and the JavaScript programs "
             f"run models of {NUM_MIXTURES} only"
         )
-    if not model.data.from_first_point:
+    if not model.data.puts_pen_down:
         notes.append(
             "JavaScript programs show the first offset as a line, and in the drawings that this model learned from "
             "it may lead from the sheet's corner to the first point: begin with the pen lifted"

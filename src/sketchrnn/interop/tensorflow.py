@@ -90,6 +90,7 @@ def read(
         name=known.name if known is not None else ", ".join(_labels(settings)),
         licence=known.licence if known is not None else "",
         size=known.size if known is not None else 0.0,
+        first_offset=known.first_offset if known is not None else "position",
     )
     model = _model(bundle, config, info)
     model.training_facts = {"imported": {"format": "tensorflow", "file": prefix.name, "settings": settings}}

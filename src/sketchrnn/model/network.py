@@ -261,8 +261,10 @@ class SketchRNN(nn.Module):
         return self.pack(np.concatenate(strokes), lengths[order], padded=padded), order
 
     def placed(self, drawing: Drawing) -> Drawing:
-        """The drawing moved to where those began that the model learned from."""
-        if not self.data.from_first_point:
+        """The drawing with its first row as in those that the model learned from: see `DataInfo.first_offset`."""
+        if self.data.first_offset == "line" and not drawing.stroke3[:1, 2].any():  # a dot is no line's beginning
+            return Drawing(drawing.stroke3[1:])
+        if self.data.first_offset == "position" and not self.data.from_first_point:
             return drawing
         rows = drawing.stroke3.copy()
         rows[:1, :2] = 0

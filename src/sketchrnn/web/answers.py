@@ -54,12 +54,14 @@ def add_answers(app: FastAPI, server: Server) -> None:
     async def expected(form: forms.DensityForm, request: Request) -> Response:
         _, model = server.model(form.model)
         drawing = form.drawing.drawing()
+        if model.data.from_first_point:
+            drawing = model.placed(drawing)
         if not form.last and len(drawing) > MOST_DENSITY_POINTS:
             raise ValueError(
                 f"there are {len(drawing):,} points; densities are given of {MOST_DENSITY_POINTS:,}, or of the last"
             )
         with server.densities.place():
-            work = server.densities.thread(lambda: density(model, model.placed(drawing), form.z))
+            work = server.densities.thread(lambda: density(model, drawing, form.z, exact=False))
             mixture = await while_there(request, work)
         rows = slice(-1, None) if form.last else slice(None)
         most = float(np.finfo(np.float32).max)
@@ -104,11 +106,17 @@ def add_answers(app: FastAPI, server: Server) -> None:
                 max_length=200, description="Bring SVG, InkML and raw drawings to the size and detail of this model's."
             ),
         ] = None,
+        begun: Annotated[
+            bool,
+            Query(
+                description="They are not finished: bring the sheet to that size, where an SVG says how large it is."
+            ),
+        ] = False,
     ) -> Response:
         fit = []
         if model is not None:
             data = server.model(model)[1].data
-            fit = [str(data.size), str(data.max_length)]
+            fit = [str(data.size), str(data.max_length), *(["begun"] if begun else [])]
         with server.files.place():  # before the file is taken in: those that wait have one each in memory
             content = await request.body()
             answer = await while_there(request, _read(server, name, content, fit))

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ MOST_HELD = 128 * 2**20  # bytes of the bodies of all requests at the same time
 BODY_SECONDS = 30  # in which a body must have arrived
 MOST_REQUESTS = 600  # at the same time
 TOO_MANY = "there are too many requests at the moment; try again in a few seconds"
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?")
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -200,11 +203,9 @@ def _is_api(scope: Scope) -> bool:
 
 
 def _host_name(host: bytes) -> str:
-    """The name in a Host header, without the port."""
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text.partition("]")[0][1:]
-    return text.rpartition(":")[0] if ":" in text else text
+    """The name in a Host header, without the port; empty where it is no name and port (RFC 9110, 7.2)."""
+    match = _HOST.fullmatch(host.decode("latin-1").lower())
+    return (match[1] or match[2]) if match else ""
 
 
 async def _answer(send: Send, status: int, sentence: str, headers: dict[str, str]) -> None:

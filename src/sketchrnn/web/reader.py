@@ -1,6 +1,6 @@
 """Reads a file that somebody has sent, in a process of its own with bounds on memory and time.
 
-`python -m sketchrnn.web.reader NAME [SIZE MAX_LENGTH]` reads the file from stdin and writes JSON to stdout:
+`python -m sketchrnn.web.reader NAME [SIZE MAX_LENGTH [begun]]` reads the file from stdin and writes JSON to stdout:
 `{"drawings": [...], "left_out": 0}` or `{"error": "sentence"}`.
 """
 
@@ -22,9 +22,10 @@ MOST_COUNTED = 100_000  # drawings of a file
 
 
 def answer(content: bytes, name: str, *fit: str) -> dict[str, Any]:
-    """The answer for a file of this name, and for drawings to be fitted their size and most points."""
+    """The answer for a file of this name, and for drawings to be fitted their size, their most points, and whether they
+    are only begun."""
     from sketchrnn import formats
-    from sketchrnn.data.inputs import in_foreign_units
+    from sketchrnn.data.inputs import fitted, in_foreign_units
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -34,9 +35,7 @@ def answer(content: bytes, name: str, *fit: str) -> dict[str, Any]:
             first = list(islice(drawings, MOST_DRAWINGS))
             left_out = sum(1 for _ in islice(drawings, MOST_COUNTED))
             if fit and float(fit[0]) > 0 and in_foreign_units(path):
-                from sketchrnn.drawing import like_quickdraw
-
-                first = [like_quickdraw(each, float(fit[0])).limited(int(fit[1])) for each in first]
+                first = fitted(first, path, float(fit[0]), int(fit[1]), begun="begun" in fit[2:])
         except (ValueError, OSError) as error:
             return {"error": " ".join(str(error).replace(f"{folder}/", "").split())}
         except MemoryError:
