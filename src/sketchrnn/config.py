@@ -131,8 +131,8 @@ class DataInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. The defaults are the reference code's, but for `bucket`, and for `steps`: it has 10
-    million of them, and is stopped by hand."""
+    """How a model is trained. The defaults are the reference code's, but for `steps`: it has 10 million of them,
+    and is stopped by hand."""
 
     steps: int = 100_000
     """Steps of the optimiser in all; a resumed run counts those before."""
@@ -168,7 +168,7 @@ class TrainConfig:
     """Train the pen states over the padding up to N_max too, as the reference does; else to the end of the drawing."""
     density_floor: float = 1e-6
     """Added to the density of each point: log(p + floor). 0 for the exact likelihood."""
-    bucket: bool = True
+    bucket: bool = False
     """Batches of groups of drawings of like length, from all over the lengths; else of random drawings."""
     balance: bool = False
     """Draw every class equally often, however many drawings it has."""

@@ -50,7 +50,7 @@ class Batches:
         scale_factor: float,
         batch_size: int = 100,
         seed: int = 0,
-        bucket: bool = True,
+        bucket: bool = False,
         balance: bool = False,
         augment_scale: float = 0.0,
         augment_drop: float = 0.0,
