@@ -310,6 +310,7 @@ def test_a_model_that_draws_nothing_says_so_and_is_asked_once(visit: Callable[..
     visitor.page.route("**/api/v1/sample", lambda route: (asked.append(route), route.continue_()))
     visitor.press("n")
     visitor.strokes(0, -1)
+    visitor.answered()
     visitor.press("n")
     visitor.until(lambda: len(asked) == 3)
     visitor.strokes(0, -1)
