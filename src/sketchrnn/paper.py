@@ -61,7 +61,7 @@ def reconstructions(model: SketchRNN, given: Sequence[Drawing], *, seed: int = 0
 def interpolations(
     models: Mapping[str, SketchRNN], a: Drawing, b: Drawing, *, steps: int = 10, temperature: float = 0.1, seed: int = 0
 ) -> Section:
-    """The paper's figure of latent space interpolation: from a to b along the arc between their z, a row for each model.
+    """The paper's figure of latent space interpolation: from a to b along the arc between z_a and z_b, a row a model.
 
     Of models trained with several w_KL the rows show what a heavier KL term is good for.
 

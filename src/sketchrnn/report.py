@@ -147,9 +147,9 @@ def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) 
 
     panels = []
     for name, metrics in runs.items():
-        looks = {run: {"color": ACCENT, "alpha": 1 - 0.65 * i / len(metrics)} for i, run in enumerate(metrics)}
-        if len(looks) > 1:
-            looks[list(looks)[-1]] = {"color": MUTED, "linestyle": (0, (4, 2))}
+        *solid, last = metrics
+        looks = {run: {"color": ACCENT, "alpha": 1 - 0.75 * i / len(solid)} for i, run in enumerate(solid)}
+        looks[last] = {"color": MUTED, "linestyle": (0, (4, 2))}
         for key, title, _ in CURVES[1:3]:
             curves = {run: _curve(rows, "valid", key) for run, rows in metrics.items()}
             curves = {run: curve for run, curve in curves.items() if curve[1].any()}  # a decoder alone has no L_KL
@@ -163,7 +163,7 @@ def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) 
             _draw(axes, curves, title, noisy=False, looks=looks)
         else:
             axes.set_axis_off()
-    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
     figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     for text in figure.legends[0].get_texts():
         text.set_color(MUTED)

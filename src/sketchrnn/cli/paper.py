@@ -227,7 +227,7 @@ class Tradeoff:
     """Table 1: L_R against L_KL, for each w_KL and for the decoder alone.
 
     For each dataset it trains a model for each w_KL and one without an encoder, and evaluates them on the test split.
-    DIR gets the runs, table.json, table.md, and the validation curves, curves.svg. It takes as long as all these trainings:
+    DIR gets the runs, table.json, table.md, and the validation curves, curves.svg. It takes as long as they all:
     hours, or days. Given again, it goes on where it stopped.
 
     For example:
