@@ -293,14 +293,14 @@ def test_sample_that_draws_itself(here: Path, tmp_path: Path) -> None:
 
 
 def test_the_rule_of_the_temperature(here: Path, tmp_path: Path) -> None:
-    test, model = f"{here}/data:test#", tmp_path / "m.safetensors"
+    given, model = f"{here}/data:train#", tmp_path / "m.safetensors"
     sketchrnn.save(small_model(), model)
     for argv in (
         ["sample", model, "-n", "9"],
-        ["reconstruct", model, f"{test}0", "-n", "9"],
-        ["interpolate", model, f"{test}0", f"{test}1"],
-        ["analogy", model, f"{test}0", f"{test}1", f"{test}2", "-n", "9"],
-        ["complete", model, f"{test}0", "--points", "2", "-n", "9"],
+        ["reconstruct", model, f"{given}0", "-n", "9"],
+        ["interpolate", model, f"{given}0", f"{given}1"],
+        ["analogy", model, f"{given}0", f"{given}1", f"{given}2", "-n", "9"],
+        ["complete", model, f"{given}0", "--points", "2", "-n", "9"],
     ):
         made = [_drawings([*argv, "--temperature-rule", rule], tmp_path) for rule in ("paper", "reference")]
         assert _drawings(argv, tmp_path) == made[0] != made[1]

@@ -174,10 +174,7 @@ def test_curves_of_all_runs_are_in_one_picture(trained: tuple[Path, list[dict]])
         compared_svg({"waves": {"w_KL 1.00": [{"kind": "train", "step": 1, "L_R": 2.0}]}})
 
 
-def test_what_is_complete_is_not_trained_again_and_the_rest_goes_on(
-    trained: tuple[Path, list[dict]], wave_data: Path
-) -> None:
-    """One dataset more: the first has its runs already. Then more steps: every run goes on."""
+def test_what_is_complete_is_not_trained_again(trained: tuple[Path, list[dict]], wave_data: Path) -> None:
     out, rows = trained
     before = {row["run"]: (Path(row["run"]) / "model.safetensors").stat().st_mtime_ns for row in rows}
     again = paper.tradeoff([sketchrnn.Dataset(wave_data)], out, model=SMALL, config=QUICK, device="cpu")
