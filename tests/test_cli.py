@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import small_model
 
 import sketchrnn
 from sketchrnn import Drawing, ModelConfig, TrainConfig
@@ -18,9 +19,10 @@ SMALL = [
     *("--model.encoder-size", "8", "--model.decoder-size", "12", "--model.z-size", "4", "--model.num-mixtures", "3"),
     *("--train.batch-size", "8", "--train.steps", "6", "--train.eval-every", "3", "--device", "cpu"),
 ]
-SUBCOMMANDS = [[name] for name in COMMANDS if name != "data"] + [
-    ["data", name] for name in ("list", "download", "prepare", "info", "show")
-]
+EXPERIMENTS = ("samples", "reconstructions", "interpolations", "analogies", "endings", "variations", "tradeoff")
+SUBCOMMANDS = [[name] for name in COMMANDS if name not in ("data", "paper")]
+SUBCOMMANDS += [["data", name] for name in ("list", "download", "prepare", "info", "show")]
+SUBCOMMANDS += [["paper", name] for name in EXPERIMENTS]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -83,6 +85,7 @@ def test_commands_that_draw_take_a_seed_a_temperature_and_a_device(command: str,
     main([command, "--help"])
     text = capsys.readouterr().out
     assert all(option in text for option in ("--seed", "--temperature", "--device {auto,cpu,cuda}", "--out FILE"))
+    assert "--temperature-rule {paper,reference,magenta-js}" in text
 
 
 @pytest.mark.parametrize(
@@ -287,6 +290,20 @@ def test_sample_that_draws_itself(here: Path, tmp_path: Path) -> None:
     assert main(["sample", str(here / "alone"), "-n", "2", "--animate", "--out", str(out)]) == 0
     assert "animat" in out.read_text()
     assert "animat" not in _svg(["sample", here / "alone", "-n", "2"], tmp_path)
+
+
+def test_the_rule_of_the_temperature(here: Path, tmp_path: Path) -> None:
+    given, model = f"{here}/data:train#", tmp_path / "m.safetensors"
+    sketchrnn.save(small_model(), model)
+    for argv in (
+        ["sample", model, "-n", "9"],
+        ["reconstruct", model, f"{given}0", "-n", "9"],
+        ["interpolate", model, f"{given}0", f"{given}1"],
+        ["analogy", model, f"{given}0", f"{given}1", f"{given}2", "-n", "9"],
+        ["complete", model, f"{given}0", "--points", "2", "-n", "9"],
+    ):
+        made = [_drawings([*argv, "--temperature-rule", rule], tmp_path) for rule in ("paper", "reference")]
+        assert _drawings(argv, tmp_path) == made[0] != made[1]
 
 
 def _svg(argv: list[object], folder: Path) -> str:

@@ -56,7 +56,7 @@ def commands(page: Path) -> list[list[str]]:
 
 def name_of(command: list[str]) -> list[str]:
     """`data prepare` or `train`."""
-    return command[: 2 if command[0] == "data" and len(command) > 1 else 1]
+    return command[: 2 if command[0] in ("data", "paper") and len(command) > 1 else 1]
 
 
 def help_of(command: list[str], capsys: Captured) -> str:
@@ -198,8 +198,9 @@ def test_commands_are_used_rightly(
 
 
 def test_options_that_the_text_names_exist(capsys: Captured) -> None:
-    every = [[name] for name in COMMANDS if name != "data"]
+    every = [[name] for name in COMMANDS if name not in ("data", "paper")]
     every += [["data", name] for name in ("list", "download", "prepare", "info", "show")]
+    every += [["paper", name] for name in ("samples", "interpolations", "endings", "tradeoff")]
     texts = "\n".join(help_of(command, capsys) for command in every)
     for page in PAGES:
         for span in re.findall(r"`([^`\n]+)`", page.read_text("utf-8")):

@@ -105,6 +105,65 @@ def test_what_is_given_is_given_back(model):
         np.testing.assert_array_equal(ending.stroke3[:2], prefix.stroke3)
 
 
+RULES = {"paper": (0.36, 0.36), "reference": (0.36, 0.36**2), "magenta-js": (0.68, 0.36)}  # at tau = 0.36
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_of_temperature_has_its_own_frequencies_and_variances(rule):
+    model = small_model(conditional=False, max_length=1)
+    with torch.no_grad():
+        model.b_y[2] += 3  # the end is no rarer than the other pen states
+    divisor, variance = RULES[rule]
+    expected = sketchrnn.density(model, Drawing(np.zeros((0, 3))))
+    pi, q = (share[0] ** (1 / divisor) / (share[0] ** (1 / divisor)).sum() for share in (expected.pi, expected.q))
+    n = 6000
+    first = [drawing.stroke3 for drawing in sketchrnn.sample(model, n, temperature=0.36, temperature_rule=rule, seed=5)]
+    pens = [2 if len(rows) == 0 else int(rows[0, 2]) for rows in first]
+    np.testing.assert_allclose(np.bincount(pens, minlength=3) / n, q, atol=4 * np.sqrt(0.25 / n))
+    x, y = np.concatenate([rows[:, :2] for rows in first]).T
+    for drawn, mu, sigma in ((x, expected.mu_x[0], expected.sigma_x[0]), (y, expected.mu_y[0], expected.sigma_y[0])):
+        mean = (pi * mu).sum()
+        spread = (pi * (variance * sigma**2 + mu**2)).sum() - mean**2
+        assert drawn.mean() == pytest.approx(mean, abs=float(4 * np.sqrt(spread / len(drawn))))
+        assert drawn.var() == pytest.approx(float(spread), rel=0.07)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_both_backends_draw_alike_by_each_rule(rule, cell, monkeypatch):
+    model = small_model(cell)
+    drawn = {}
+    for backend in ("plain", "native"):
+        monkeypatch.setenv("SKETCHRNN_BACKEND", backend)
+        drawn[backend] = sketchrnn.sample(model, 6, temperature=0.5, temperature_rule=rule, seed=1)
+    assert max(len(d) for d in drawn["plain"]) > 5
+    for a, b in zip(drawn["plain"], drawn["native"], strict=True):
+        np.testing.assert_allclose(a.stroke3, b.stroke3, rtol=1e-3, atol=1e-3)
+
+
+def test_every_kind_of_drawing_knows_the_rules(model, waves):
+    a, b, c = waves[:3]
+    calls = [
+        lambda **how: sketchrnn.sample(model, 3, **how),
+        lambda **how: sketchrnn.decode(model, np.ones(6), n=3, **how),
+        lambda **how: sketchrnn.reconstruct(model, a, n=3, **how),
+        lambda **how: sketchrnn.reconstruct(model, a, n=3, sample_z=True, **how),
+        lambda **how: sketchrnn.interpolate(model, a, b, steps=3, **how),
+        lambda **how: sketchrnn.analogy(model, a, b, c, n=3, **how),
+        lambda **how: sketchrnn.complete(model, a.head(3), n=3, **how),
+    ]
+    for call in calls:
+        default = call(temperature=0.5)
+        assert call(temperature=0.5, temperature_rule="paper") == default
+        others = [call(temperature=0.5, temperature_rule=rule) for rule in ("reference", "magenta-js")]
+        assert default != others[0] != others[1] != default
+        # at 0 all draw what is most likely, at 1 all as the model learned
+        for temperature in (0, 1):
+            assert call(temperature=temperature, temperature_rule="reference") == call(temperature=temperature)
+            assert call(temperature=temperature, temperature_rule="magenta-js") == call(temperature=temperature)
+    with pytest.raises(ValueError, match="no temperature rule 'tau'; there are paper, reference, magenta-js"):
+        sketchrnn.sample(model, temperature_rule="tau")
+
+
 def test_temperature_zero_needs_no_chance(model):
     z = np.ones(6)
     assert sketchrnn.decode(model, z, temperature=0, seed=1) == sketchrnn.decode(model, z, temperature=0, seed=2)

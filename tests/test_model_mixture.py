@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from sketchrnn.model.mixture import at_temperature, choose, draw, log_density, split_output
+from sketchrnn.model.mixture import at_temperature, choose, draw, log_density, split_output, temperatures
 
 
 def outputs(n=3, num_mixtures=4, seed=0, spread=1.0):
@@ -78,6 +78,23 @@ def test_temperature_divides_logits_and_multiplies_variances():
     np.testing.assert_allclose(cold.log_pi.exp(), torch.softmax(y[:, 3:7] / 0.25, 1))
     np.testing.assert_allclose(cold.log_q.exp(), torch.softmax(y[:, :3] / 0.25, 1))
     np.testing.assert_allclose(cold.log_sigma_x.exp() ** 2, 0.25 * split_output(y).log_sigma_x.exp() ** 2)
+
+
+def test_variances_may_have_a_temperature_of_their_own():
+    y = outputs()
+    tau, variance = temperatures(0.25, "reference")
+    cold = at_temperature(split_output(y), tau, variance)
+    np.testing.assert_allclose(cold.log_pi.exp(), torch.softmax(y[:, 3:7] / 0.25, 1))
+    np.testing.assert_allclose(cold.log_sigma_y.exp() ** 2, 0.25**2 * split_output(y).log_sigma_y.exp() ** 2)
+
+
+def test_rules_of_temperature():
+    assert temperatures(0.5) == temperatures(0.5, "paper") == (0.5, 0.5)
+    assert temperatures(0.5, "reference") == (0.5, 0.25)
+    assert temperatures(0.5, "magenta-js") == (0.75, 0.5)
+    for rule in ("paper", "reference", "magenta-js"):
+        assert temperatures(1, rule) == (1, 1)
+        assert temperatures(0, rule) == temperatures(1e-40, rule) == (0, 0)
 
 
 def test_temperature_zero_takes_the_most_likely_and_is_the_limit_of_small_ones():

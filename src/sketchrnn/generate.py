@@ -12,13 +12,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sketchrnn.drawing import Drawing, normalise
+from sketchrnn.model.mixture import TemperatureRule, temperatures
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.model.sampler import Path, Sampler
 
@@ -40,6 +41,8 @@ class Wanted:
     """The same seed draws the same."""
     temperature: float
     """tau."""
+    temperature_rule: TemperatureRule = "paper"
+    """What tau does to logits and variances."""
     max_length: int
     """It ends after so many points."""
     z: NDArray[np.float32] | None = None
@@ -99,7 +102,8 @@ class Growing:
         uniform, normal = _random_numbers(wanted.seed, wanted.stream, longest - len(given))
         points = Drawing(normalise(given, self._model.data.scale_factor)).stroke5() if len(given) else NO_POINTS
         rows = np.empty((longest, 3), np.float32)
-        self._path = Path(wanted.z, points, uniform, normal, wanted.temperature, rows)
+        tau = temperatures(wanted.temperature, wanted.temperature_rule)
+        self._path = Path(wanted.z, points, uniform, normal, tau, rows)
         return self._path
 
     def _in_own_units(self, first: int, end: int) -> NDArray[np.float32]:
@@ -165,10 +169,10 @@ class Batch:
         return grown
 
 
-def draw(model: SketchRNN, wanted: Sequence[Wanted]) -> list[Drawing]:
-    """The drawings that are wanted, in order."""
+def draw(model: SketchRNN, wanted: Sequence[Wanted], rule: TemperatureRule | None = None) -> list[Drawing]:
+    """The drawings that are wanted, in order; all by this temperature rule, or each by its own."""
     batch = Batch(model, min(AT_ONCE, len(wanted)))
-    growing = [batch.add(each) for each in wanted]
+    growing = [batch.add(replace(each, temperature_rule=rule) if rule else each) for each in wanted]
     while batch:
         batch.step(TO_THE_END if len(wanted) <= AT_ONCE else CHUNK)
     return [each.drawing() for each in growing]
@@ -180,6 +184,7 @@ def sample(
     *,
     temperature: float = 0.4,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     max_length: int | None = None,
 ) -> list[Drawing]:
     """New drawings: z from N(0, I) where the model is conditional, then the decoder.
@@ -189,6 +194,7 @@ def sample(
         n: how many.
         temperature: tau.
         seed: the same seed draws the same drawings; drawing i is the same for every n.
+        temperature_rule: what tau does, as `mixture.temperatures` tells it; other programs' ways, for parity with them.
         max_length: end a drawing after so many points; N_max of the model's data if None.
 
     Returns:
@@ -197,7 +203,8 @@ def sample(
     Raises:
         ValueError: n or the temperature is negative.
     """
-    return draw(model, wanted_samples(model, n, temperature=temperature, seed=seed, max_length=max_length))
+    wanted = wanted_samples(model, n, temperature=temperature, seed=seed, max_length=max_length)
+    return draw(model, wanted, temperature_rule)
 
 
 def decode(
@@ -207,6 +214,7 @@ def decode(
     n: int = 1,
     temperature: float = 0.4,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     max_length: int | None = None,
 ) -> list[Drawing]:
     """Drawings of given latent vectors.
@@ -215,7 +223,8 @@ def decode(
         model: a conditional model.
         z: (k, N_z) or (N_z,).
         n: drawings of each z.
-        temperature, seed, max_length: as in `sample`. Equal numbers serve every z, so that only z makes the difference.
+        temperature, seed, temperature_rule, max_length: as in `sample`. Equal numbers serve every z, so that only z
+            makes the difference.
 
     Returns:
         k n drawings, those of the first z first.
@@ -223,7 +232,8 @@ def decode(
     Raises:
         ValueError: the model has no z, or z is not finite or of another size.
     """
-    return draw(model, wanted_of_z(model, z, n=n, temperature=temperature, seed=seed, max_length=max_length))
+    wanted = wanted_of_z(model, z, n=n, temperature=temperature, seed=seed, max_length=max_length)
+    return draw(model, wanted, temperature_rule)
 
 
 def reconstruct(
@@ -233,6 +243,7 @@ def reconstruct(
     n: int = 1,
     temperature: float = 0.2,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     sample_z: bool = False,
 ) -> list[Drawing]:
     """What a conditional model sees in drawings: each is encoded and drawn again from its z.
@@ -241,7 +252,7 @@ def reconstruct(
         model: a conditional model.
         drawings: in the units of the model's data.
         n: reconstructions of each.
-        temperature, seed: as in `sample`.
+        temperature, seed, temperature_rule: as in `sample`.
         sample_z: draw z from N(mu, sigma); else z = mu.
 
     Returns:
@@ -252,10 +263,10 @@ def reconstruct(
     given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
     mu, sigma = model.encode_each(given)
     if not sample_z:
-        return decode(model, mu, n=n, temperature=temperature, seed=seed)
+        return decode(model, mu, n=n, temperature=temperature, seed=seed, temperature_rule=temperature_rule)
     z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
     wanted = _wanted(model, z, list(range(n)) * len(given), temperature=temperature, seed=seed)
-    return draw(model, wanted)
+    return draw(model, wanted, temperature_rule)
 
 
 def interpolate(
@@ -267,6 +278,7 @@ def interpolate(
     method: Literal["spherical", "linear"] = "spherical",
     temperature: float = 0.2,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
 ) -> list[Drawing]:
     """The way from one drawing to another through the latent space.
 
@@ -275,14 +287,14 @@ def interpolate(
         a, b: the ends, in the units of the model's data.
         steps: drawings on the way, both ends included.
         method: along the arc between z_a and z_b, or straight.
-        temperature, seed: as in `sample`.
+        temperature, seed, temperature_rule: as in `sample`.
 
     Returns:
         `steps` drawings, from a's reconstruction to b's.
     """
     _require_conditional(model)
     way = between(*model.encode_each([a, b])[0], steps=steps, method=method)
-    return decode(model, way, temperature=temperature, seed=seed)
+    return decode(model, way, temperature=temperature, seed=seed, temperature_rule=temperature_rule)
 
 
 def analogy(
@@ -294,6 +306,7 @@ def analogy(
     n: int = 1,
     temperature: float = 0.2,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
 ) -> list[Drawing]:
     """Arithmetic with drawings: z = z_a + (z_b - z_c).
 
@@ -301,10 +314,11 @@ def analogy(
         model: a conditional model.
         a, b, c: in the units of the model's data.
         n: drawings of the result.
-        temperature, seed: as in `sample`.
+        temperature, seed, temperature_rule: as in `sample`.
     """
     _require_conditional(model)
-    return decode(model, sum_of(*model.encode_each([a, b, c])[0]), n=n, temperature=temperature, seed=seed)
+    z = sum_of(*model.encode_each([a, b, c])[0])
+    return decode(model, z, n=n, temperature=temperature, seed=seed, temperature_rule=temperature_rule)
 
 
 def complete(
@@ -314,6 +328,7 @@ def complete(
     n: int = 1,
     temperature: float = 0.8,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     z: ArrayLike | None = None,
     max_length: int | None = None,
 ) -> list[Drawing]:
@@ -326,7 +341,7 @@ def complete(
         model: any model.
         prefix: what is there, in the units of the model's data; it may be empty.
         n: endings.
-        temperature, seed: as in `sample`.
+        temperature, seed, temperature_rule: as in `sample`.
         z: (N_z,) or (n, N_z), for a conditional model.
         max_length: end after so many points in all; N_max of the model's data if None.
 
@@ -337,7 +352,7 @@ def complete(
         ValueError: `prefix` is as long as a drawing may become, or z does not fit.
     """
     wanted = wanted_endings(model, prefix, n, temperature=temperature, seed=seed, z=z, max_length=max_length)
-    return draw(model, wanted)
+    return draw(model, wanted, temperature_rule)
 
 
 def wanted_samples(

@@ -133,6 +133,43 @@ def curves_svg(metrics: Sequence[Mapping[str, Any]]) -> str:
     return _svg(figure, "Curves of the training run")
 
 
+def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
+    """The validation losses of several runs side by side, as one SVG picture like that of `curves_svg`.
+
+    Args:
+        runs: of each dataset, a line of two panels, the rows of `metrics.jsonl` by the label of the run; the first
+            runs are the darkest, the last one is dashed.
+
+    Raises:
+        ValueError: no run has been validated.
+    """
+    from matplotlib.figure import Figure
+
+    panels = []
+    for name, metrics in runs.items():
+        *solid, last = metrics
+        looks = {run: {"color": ACCENT, "alpha": 1 - 0.75 * i / len(solid)} for i, run in enumerate(solid)}
+        looks[last] = {"color": MUTED, "linestyle": (0, (4, 2))}
+        for key, title, _ in CURVES[1:3]:
+            curves = {run: _curve(rows, "valid", key) for run, rows in metrics.items()}
+            curves = {run: curve for run, curve in curves.items() if curve[1].any()}  # a decoder alone has no L_KL
+            panels.append((f"{name}: {title}", curves, looks))
+    if not any(curves for _, curves, _ in panels):
+        raise ValueError("there is no curve to draw: no run has been validated")
+    figure = Figure(figsize=(8.6, 2.9 * len(runs) + 0.3), layout="constrained")
+    for place, (title, curves, looks) in enumerate(panels):
+        axes = figure.add_subplot(len(runs), 2, place + 1)
+        if curves:
+            _draw(axes, curves, title, noisy=False, looks=looks)
+        else:
+            axes.set_axis_off()
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+    figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    for text in figure.legends[0].get_texts():
+        text.set_color(MUTED)
+    return _svg(figure, "Validation losses of several runs")
+
+
 # -- curves
 
 
@@ -181,19 +218,28 @@ def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (total[high] - total[low]) / (high - low)
 
 
-def _draw(axes: Axes, curves: Mapping[str, Curve], title: str, *, noisy: bool) -> None:
+def _draw(
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    title: str,
+    *,
+    noisy: bool,
+    looks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """The curves by their names; `looks` are their lines, of which then no legend speaks."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     shown = []
     for kind, curve in curves.items():
         steps, values = _thin(curve)
         color = ACCENT if kind == "valid" else MUTED
-        marker = "o" if len(steps) == 1 or (kind == "valid" and len(steps) <= 30) else None
+        look = looks[kind] if looks else {"color": color}
+        marker = "o" if len(steps) == 1 or (kind != "train" and len(steps) <= 30) else None
         smooth = values
         if noisy and kind == "train" and len(steps) >= 80:
             axes.plot(steps, values, color=color, linewidth=0.8, alpha=0.3)
             smooth = _smooth(values)
-        axes.plot(steps, smooth, color=color, linewidth=1.6, marker=marker, markersize=3.5, label=kind)
+        axes.plot(steps, smooth, **look, linewidth=1.6, marker=marker, markersize=3.5, label=kind)
         shown.append(smooth)
     low, high = _limits(np.concatenate(shown))
     axes.set_ylim(low, high)
@@ -211,7 +257,7 @@ def _draw(axes: Axes, curves: Mapping[str, Curve], title: str, *, noisy: bool) -
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(LINE)
-    if len(curves) > 1:
+    if len(curves) > 1 and not looks:
         legend = axes.legend(
             loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=9, handlelength=1.2,
             columnspacing=1.2, borderaxespad=0.1,

@@ -29,6 +29,7 @@ Neural networks that learn to draw.
   export       a model for another program
   push         publish a model on the Hugging Face hub
   serve        the drawing page in a browser, and models over HTTP
+  paper        the paper's experiments, one command each
   bench        how fast this machine trains and samples
 
   -h, --help   show this, or with a COMMAND the help of that command
@@ -42,7 +43,7 @@ Example:
 
 COMMANDS = (
     *("demo", "data", "train", "evaluate", "sample", "reconstruct", "interpolate", "analogy", "complete"),
-    *("import", "export", "push", "serve", "bench"),
+    *("import", "export", "push", "serve", "paper", "bench"),
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tyro
 
 import sketchrnn
-from sketchrnn.cli.arguments import A, B, C, Columns, Device, Model, NoFit, Number, Picture, Seed, Temperature
+from sketchrnn.cli.arguments import A, B, C, Columns, Device, Model, NoFit, Number, Picture, Rule, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
 from sketchrnn.cli.screen import busy
 
@@ -24,6 +24,7 @@ def analogy(
     out: Picture,
     n: Number = 1,
     temperature: Temperature = 0.2,
+    rule: Rule = "paper",
     seed: Seed = 0,
     columns: Columns = None,
     no_fit: NoFit = False,
@@ -39,7 +40,7 @@ def analogy(
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
         given = [one_drawing(text, network, fit=not no_fit) for text in (a, b, c)]
-        made = sketchrnn.analogy(network, *given, n=n, temperature=temperature, seed=seed)
+        made = sketchrnn.analogy(network, *given, n=n, temperature=temperature, temperature_rule=rule, seed=seed)
         if is_picture(out):
             labels = ["A", "B", "C", *["A + (B − C)"] * n]
             sketchrnn.write([*given, *made], out, labels=labels, columns=columns)

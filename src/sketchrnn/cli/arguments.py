@@ -37,6 +37,10 @@ Number = Annotated[int, arg(name="n", aliases=("-n",), help="How many drawings."
 Temperature = Annotated[
     float, arg(help="From 0, the most likely point at each step, to 1, as varied as the model believes.")
 ]
+Rule = Annotated[
+    Literal["paper", "reference", "magenta-js"],
+    arg(name="temperature-rule", help="What the temperature does in the paper, the reference, or its JavaScript."),
+]
 Seed = Annotated[int, arg(help="The same seed makes the same drawings.")]
 Columns = Annotated[
     int | None, arg(metavar="INT", help="Columns of the picture; chosen to suit if not given.", help_behavior_hint="")

@@ -8,7 +8,7 @@ import tyro
 from tyro.conf import arg
 
 import sketchrnn
-from sketchrnn.cli.arguments import Columns, Device, Model, NoFit, Number, Picture, Prefix, Seed, Temperature
+from sketchrnn.cli.arguments import Columns, Device, Model, NoFit, Number, Picture, Prefix, Rule, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
 from sketchrnn.cli.screen import busy
 
@@ -27,6 +27,7 @@ def complete(
     out: Picture,
     n: Number = 9,
     temperature: Temperature = 0.8,
+    rule: Rule = "paper",
     keep: float = 1.0,
     points: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None,
     max_length: Annotated[int | None, arg(metavar="INT", help_behavior_hint="")] = None,
@@ -61,7 +62,9 @@ def complete(
         given = whole.head(math.ceil(keep * len(whole)) if points is None else points)
         if max_length is None:
             max_length = max(network.data.max_length, len(given) + ROOM)
-        made = sketchrnn.complete(network, given, n=n, temperature=temperature, seed=seed, max_length=max_length)
+        made = sketchrnn.complete(
+            network, given, n=n, temperature=temperature, temperature_rule=rule, seed=seed, max_length=max_length
+        )
         if is_picture(out):
             sketchrnn.write([given, *made], out, labels=["given", *[""] * len(made)], columns=columns)
         else:

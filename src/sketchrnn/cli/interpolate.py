@@ -6,7 +6,7 @@ from typing import Literal
 import tyro
 
 import sketchrnn
-from sketchrnn.cli.arguments import A, B, Columns, Device, Model, NoFit, Picture, Seed, Temperature
+from sketchrnn.cli.arguments import A, B, Columns, Device, Model, NoFit, Picture, Rule, Seed, Temperature
 from sketchrnn.cli.inputs import is_picture, one_drawing
 from sketchrnn.cli.screen import busy
 
@@ -25,6 +25,7 @@ def interpolate(
     steps: int = 10,
     method: Literal["spherical", "linear"] = "spherical",
     temperature: Temperature = 0.2,
+    rule: Rule = "paper",
     seed: Seed = 0,
     columns: Columns = None,
     no_fit: NoFit = False,
@@ -45,7 +46,7 @@ def interpolate(
         network = sketchrnn.load(model, device=device)
         start, end = (one_drawing(text, network, fit=not no_fit) for text in (a, b))
         made = sketchrnn.interpolate(
-            network, start, end, steps=steps, method=method, temperature=temperature, seed=seed
+            network, start, end, steps=steps, method=method, temperature=temperature, temperature_rule=rule, seed=seed
         )
         if is_picture(out):
             labels = ["A", *[""] * len(made), "B"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tyro
 
 import sketchrnn
-from sketchrnn.cli.arguments import Columns, Device, Inputs, Model, NoFit, Number, Picture, Seed, Temperature
+from sketchrnn.cli.arguments import Columns, Device, Inputs, Model, NoFit, Number, Picture, Rule, Seed, Temperature
 from sketchrnn.cli.inputs import drawings_of, is_picture
 from sketchrnn.cli.screen import busy
 
@@ -22,6 +22,7 @@ def reconstruct(
     out: Picture,
     n: Number = 1,
     temperature: Temperature = 0.2,
+    rule: Rule = "paper",
     seed: Seed = 0,
     columns: Columns = None,
     no_fit: NoFit = False,
@@ -40,7 +41,7 @@ def reconstruct(
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
         given = drawings_of(inputs, network, fit=not no_fit)
-        made = sketchrnn.reconstruct(network, given, temperature=temperature, seed=seed, n=n)
+        made = sketchrnn.reconstruct(network, given, temperature=temperature, temperature_rule=rule, seed=seed, n=n)
         if is_picture(out):
             groups = [[drawing, *made[i * n : (i + 1) * n]] for i, drawing in enumerate(given)]
             labels = ["given", *["reconstruction"] * n] * len(given)

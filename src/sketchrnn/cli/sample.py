@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tyro
 
 import sketchrnn
-from sketchrnn.cli.arguments import Columns, Device, Flag, Model, Number, Picture, Seed, Temperature
+from sketchrnn.cli.arguments import Columns, Device, Flag, Model, Number, Picture, Rule, Seed, Temperature
 from sketchrnn.cli.screen import busy
 
 
@@ -20,6 +20,7 @@ def sample(
     out: Picture,
     n: Number = 16,
     temperature: Temperature = 0.4,
+    rule: Rule = "paper",
     seed: Seed = 0,
     columns: Columns = None,
     animate: Flag = False,
@@ -35,6 +36,6 @@ def sample(
     """
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
-        drawings = sketchrnn.sample(network, n, temperature=temperature, seed=seed)
+        drawings = sketchrnn.sample(network, n, temperature=temperature, temperature_rule=rule, seed=seed)
         sketchrnn.write(drawings, out, columns=columns, animate=animate)
     print(f"{out}: {len(drawings)} drawings")

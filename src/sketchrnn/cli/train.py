@@ -20,6 +20,23 @@ if TYPE_CHECKING:
 
 PROG = "sketchrnn train"
 
+Preset = Annotated[
+    PresetName | None,
+    arg(
+        metavar="{reference,paper,small-data,fast}",
+        help="Settings to start from.",
+        help_behavior_hint="(default: reference)",
+    ),
+]
+SettingsFile = Annotated[
+    Path | None,
+    arg(
+        metavar="FILE",
+        help="TOML or JSON with tables [model] and [train]; a run's config.json too.",
+        help_behavior_hint="",
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -39,12 +56,8 @@ class Train:
     """Go on with the run in --out, with its own settings; --train.steps may be raised."""
     init: Annotated[str | None, arg(metavar="MODEL", help_behavior_hint="")] = None
     """Start from the weights of this model, to fine-tune it; its sizes are taken."""
-    preset: Annotated[
-        PresetName | None, arg(metavar="{reference,paper,small-data,fast}", help_behavior_hint="(default: reference)")
-    ] = None
-    """Settings to start from."""
-    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """TOML or JSON with tables [model] and [train]; a run's config.json too."""
+    preset: Preset = None
+    config: SettingsFile = None
     tensorboard: Flag = False
     """Write event files into the run too (needs the extra `tensorboard`)."""
     device: Device = "auto"
@@ -93,16 +106,21 @@ def _defaults(args: Train, start: "SketchRNN | None") -> tuple[ModelConfig, Trai
         model, train = sketchrnn.preset(args.preset or "reference")
     if start is not None:
         model = start.config
-    if args.config is None:
+    return with_file(model, train, args.config)
+
+
+def with_file(model: ModelConfig, train: TrainConfig, path: Path | None) -> tuple[ModelConfig, TrainConfig]:
+    """The settings with those of a file, if there is one, in their place."""
+    if path is None:
         return model, train
-    tables = _tables(args.config)
+    tables = _tables(path)
     try:
         return (
             from_dict(ModelConfig, {**asdict(model), **tables.get("model", {})}),
             from_dict(TrainConfig, {**asdict(train), **tables.get("train", {})}),
         )
     except ValueError as error:
-        raise ValueError(f"{args.config}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _compare_units(data: Path, init: str | None, theirs: DataInfo) -> None:

@@ -868,7 +868,7 @@ void row_terms(long threads, long P, long M, const real *y, const real *targets,
 
 /* One drawing on its way. */
 typedef struct {
-    double temperature;           /* 0: the most likely */
+    double temperature, variance; /* the divisor of the logits, 0: the most likely; the factor of sigma^2 */
     int64_t given, longest;       /* points that it begins with; points that it may have */
     int64_t length, ended;        /* points so far; 1 when it has ended */
     const real *points;           /* (given, 5) what it begins with: read, not drawn */
@@ -910,13 +910,14 @@ static long choose(long n, const real *logits, real temperature, real chance, re
 }
 
 /* The next token (5) of a drawing from the outputs y. */
-static void draw(long M, real *y, real temperature, const real *uniform, const real *normal, real *token, real *room)
+static void draw(long M, real *y, real temperature, real variance, const real *uniform, const real *normal, real *token,
+                 real *room)
 {
     long j = choose(M, y + 3, temperature, uniform[0], room), pen = choose(3, y, temperature, uniform[1], room);
     real mu_x = y[3 + M + j], mu_y = y[3 + 2 * M + j];
     token[0] = mu_x, token[1] = mu_y;
     if (temperature > 0) {
-        real log_x = y[3 + 3 * M + j], log_y = y[3 + 4 * M + j], rho_hat = y[3 + 5 * M + j], wide = sqrt(temperature);
+        real log_x = y[3 + 3 * M + j], log_y = y[3 + 4 * M + j], rho_hat = y[3 + 5 * M + j], wide = sqrt(variance);
         log_x = log_x < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : log_x, log_y = log_y < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : log_y;
         rho_hat = rho_hat > MAX_RHO_HAT ? MAX_RHO_HAT : rho_hat < -MAX_RHO_HAT ? -MAX_RHO_HAT : rho_hat;
         token[0] += (real)exp(log_x) * wide * normal[0];
@@ -982,8 +983,8 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
                 if (new < 0)
                     copy(token + 5 * r, path->points + 5 * path->length, 5);
                 else
-                    draw(M, y + r * N, path->temperature, path->uniform + 2 * new, path->normal + 2 * new, token + 5 * r,
-                         team.scratch);
+                    draw(M, y + r * N, path->temperature, path->variance, path->uniform + 2 * new,
+                         path->normal + 2 * new, token + 5 * r, team.scratch);
                 path->ended = token[5 * r + 4] == 1;
                 if (path->ended) continue;
                 real *row = path->rows + path->length++ * 3;

@@ -38,8 +38,9 @@ _Pass = struct(
 )  # fmt: skip
 _Inputs = struct("Inputs", "rows", "first", "from", "width:n", "apart:n")
 _Path = struct(
-    "Path", "temperature:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal", "rows"
-)
+    "Path", "temperature:x", "variance:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal",
+    "rows",
+)  # fmt: skip
 _Sampler = struct(
     "Sampler", "n:n", "mixtures:n", "y", "b_y", "paths", "start", "who", "token", "h", "c", "hyper_h", "hyper_c", "room"
 )
@@ -404,7 +405,7 @@ class Sampler:
         self,
         state: State,
         start: Tensor | None,
-        temperatures: Sequence[float],
+        temperatures: Sequence[tuple[float, float]],
         points: Sequence[Tensor],
         uniform: Sequence[Tensor],
         normal: Sequence[Tensor],
@@ -415,7 +416,7 @@ class Sampler:
         Args:
             state: members (k, units), before the first step.
             start: (k, width) what z and the bias add to the product of the inputs; None for zeros.
-            temperatures: 0 for the most likely.
+            temperatures: the divisor of the logits, 0 for the most likely, and the factor of sigma^2.
             points: (given, 5) the stroke-5 rows that it begins with.
             uniform, normal: (longest - given, 2) the random numbers of each point.
             rows: (longest, 3), to be filled with the drawing, what it begins with included.
@@ -438,7 +439,7 @@ class Sampler:
             given, longest = len(points[i]), len(rows[i])
             assert longest > given
             assert len(uniform[i]) == len(normal[i]) == longest - given
-            self._paths[place] = _Path(temperatures[i], given, longest, 0, 0, *addresses)
+            self._paths[place] = _Path(*temperatures[i], given, longest, 0, 0, *addresses)
         self._sampler.n += k
         return places
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ MAX_RHO_HAT = 8.0
 # sigma = 2e-9 in normalised units is finer than any drawing; below, squares of (x - mu) / sigma overflow in float32
 MIN_LOG_SIGMA = -20.0
 SMALLEST_TEMPERATURE = 1e-30  # logits divided by less overflow; what is below counts as 0
+
+TemperatureRule = Literal["paper", "reference", "magenta-js"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,31 @@ def log_density(mixture: LogMixture, dx: Tensor, dy: Tensor) -> Tensor:
     return torch.logsumexp(mixture.log_pi + log_normal, dim=-1)
 
 
-def at_temperature(mixture: LogMixture, tau: float | Tensor) -> LogMixture:
-    """The mixture at temperature tau > 0, one for all or (n, 1): logits divided by tau, sigma^2 multiplied by it."""
+def temperatures(tau: float, rule: TemperatureRule = "paper") -> tuple[float, float]:
+    """What temperature tau divides the logits by and multiplies sigma^2 with; 0 and 0 where tau is 0.
+
+    The paper: tau, tau. The reference, its Python code: tau, tau^2. Its JavaScript, magenta-js: (1 + tau) / 2, tau. At
+    1 all draw as the model learned.
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+    if rule not in get_args(TemperatureRule):
+        raise ValueError(f"there is no temperature rule {rule!r}; there are {', '.join(get_args(TemperatureRule))}")
+    if tau < SMALLEST_TEMPERATURE:
+        return 0.0, 0.0
+    return (1 + tau) / 2 if rule == "magenta-js" else tau, tau * tau if rule == "reference" else tau
+
+
+def at_temperature(mixture: LogMixture, tau: float | Tensor, variance: float | Tensor | None = None) -> LogMixture:
+    """The mixture at temperature tau > 0, one for all or (n, 1): logits divided by tau, sigma^2 multiplied by it, or by
+    `variance` where that is given."""
     like = mixture.log_pi
-    tau = torch.as_tensor(tau, dtype=torch.float64, device=like.device)
-    divisor, shift, as_it_is = tau.to(like.dtype), (0.5 * torch.log(tau)).to(like.dtype), tau == 1
+    tau, variance = (
+        torch.as_tensor(number, dtype=torch.float64, device=like.device)
+        for number in (tau, tau if variance is None else variance)
+    )
+    divisor, shift, as_it_is = tau.to(like.dtype), (0.5 * torch.log(variance)).to(like.dtype), tau == 1
     return LogMixture(
         torch.where(as_it_is, mixture.log_pi, torch.log_softmax(mixture.log_pi / divisor, dim=-1)),
         mixture.mu_x,
@@ -89,7 +112,9 @@ def at_temperature(mixture: LogMixture, tau: float | Tensor) -> LogMixture:
     )
 
 
-def draw(mixture: LogMixture, tau: float | Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+def draw(
+    mixture: LogMixture, tau: float | Tensor, uniform: Tensor, normal: Tensor, variance: float | Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """One point from each of n mixtures.
 
     Args:
@@ -97,13 +122,17 @@ def draw(mixture: LogMixture, tau: float | Tensor, uniform: Tensor, normal: Tens
         tau: temperature, one for all or (n,); at 0 the most likely pen state and the mean of the heaviest normal.
         uniform: (n, 2) in [0, 1): the choice of the normal and of the pen state.
         normal: (n, 2) standard normal numbers: where in that normal.
+        variance: the factor of sigma^2, one for all or (n,); tau if None.
 
     Returns:
         The offsets (n, 2) in normalised units, and the pen states (n,) 0, 1 or 2.
     """
-    tau = torch.as_tensor(tau, dtype=torch.float64, device=uniform.device).expand(len(uniform))
+    tau, variance = (
+        torch.as_tensor(number, dtype=torch.float64, device=uniform.device).expand(len(uniform))
+        for number in (tau, tau if variance is None else variance)
+    )
     certain = tau < SMALLEST_TEMPERATURE
-    warm = at_temperature(mixture, torch.where(certain, 1, tau).unsqueeze(-1))
+    warm = at_temperature(mixture, *(torch.where(certain, 1, part).unsqueeze(-1) for part in (tau, variance)))
     chosen = torch.where(certain, mixture.log_pi.argmax(dim=-1), choose(warm.log_pi, uniform[:, 0]))
     pen = torch.where(certain, mixture.log_q.argmax(dim=-1), choose(warm.log_q, uniform[:, 1]))
     mu_x, mu_y, log_sigma_x, log_sigma_y, rho_hat = (

@@ -39,8 +39,8 @@ class Path:
     """(longest - given, 2) in [0, 1): for each point that is drawn, the choice of the normal and of the pen state."""
     normal: NDArray[np.float32]
     """(longest - given, 2) standard normal: where in that normal."""
-    temperature: float
-    """tau; 0 draws what is most likely."""
+    temperature: tuple[float, float]
+    """What `mixture.temperatures` gives: 0 and 0 draw what is most likely."""
     rows: NDArray[np.float32]
     """(longest, 3): the stroke-3 rows are written here, those it begins with included."""
     length: int = 0
@@ -133,7 +133,7 @@ class _Slots:
         self._start_token = torch.tensor(model.data.start_token, dtype=torch.float32, device=model.device)
         self._state = tuple(zeros(size) for size in model.decoder.state_sizes)
         self._of_z = zeros(model.decoder.input_weights().shape[1]) if model.config.conditional else None
-        self._token, self._temperature = zeros(5), zeros(dtype=torch.float64)
+        self._token, self._temperature = zeros(5), zeros(2, dtype=torch.float64)
         self._live = zeros(dtype=torch.bool)
         self._given, self._longest, self._length = (zeros(dtype=torch.int64) for _ in range(3))
         self._points, self._uniform, self._normal, self._rows = (zeros(1, width) for width in (5, 2, 2, 3))
@@ -148,7 +148,7 @@ class _Slots:
         self,
         state: State,
         of_z: Tensor | None,
-        temperatures: Sequence[float],
+        temperatures: Sequence[tuple[float, float]],
         points: Sequence[Tensor],
         uniform: Sequence[Tensor],
         normal: Sequence[Tensor],
@@ -191,7 +191,8 @@ class _Slots:
             self._state = model.decoder.step(inputs, self._state)
             mixture = split_output(torch.addmm(model.b_y, self._state[0], model.W_y))
             new = (t - self._given).clamp(min=0)
-            offset, pen = draw(mixture, self._temperature, self._uniform[slots, new], self._normal[slots, new])
+            tau, variance = self._temperature.unbind(1)
+            offset, pen = draw(mixture, tau, self._uniform[slots, new], self._normal[slots, new], variance)
             is_there = t < self._given  # what is there is read, not drawn
             point = self._points[slots, t.clamp(max=spare)]
             offset = torch.where(is_there[:, None], point[:, :2], offset)
