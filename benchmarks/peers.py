@@ -11,6 +11,7 @@ run, --magenta-js-model one of its published models.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -41,9 +42,13 @@ class Peer:
         return line
 
     def do(self, work: str) -> float:
+        """Seconds of it. Who is not asked is stopped: threads of a pool that wait for more by spinning take a core."""
         assert self.process.stdin is not None
+        self.process.send_signal(signal.SIGCONT)
         print(work, file=self.process.stdin, flush=True)
-        return float(self.answer())
+        seconds = float(self.answer())
+        self.process.send_signal(signal.SIGSTOP)
+        return seconds
 
 
 def main() -> None:
@@ -52,6 +57,7 @@ def main() -> None:
     try:
         for peer in peers:
             peer.answer()  # it is ready
+            peer.process.send_signal(signal.SIGSTOP)
         for round_ in range(-1, args.rounds):  # one to warm up
             for peer in peers:
                 for work in peer.works:
