@@ -26,7 +26,8 @@ for _ in range(facts["max_length"]):
         break
     mu_x, mu_y, log_x, log_y, rho = (step[name][0, k] for name in ("mu_x", "mu_y", "log_sigma_x", "log_sigma_y", "rho"))
     sigma = np.exp([log_x, log_y])
-    offset = rng.multivariate_normal([mu_x, mu_y], temperature * np.outer(sigma, sigma) * [[1, rho], [rho, 1]])
+    covariance = temperature * np.outer(sigma, sigma) * [[1, rho], [rho, 1]]
+    offset = rng.multivariate_normal([mu_x, mu_y], covariance, check_valid="ignore")  # rho may be 1, but for rounding
     at += offset * facts["scale_factor"]
     path += f"{'M' if lifted else 'L'}{at[0]:.1f} {at[1]:.1f}"
     token, lifted = [*offset, *np.eye(3)[pen]], pen == 1

@@ -392,6 +392,7 @@ def test_what_is_begun_on_a_sheet_keeps_its_size_and_place(here: Path, tmp_path:
         ('width="4in" height="300" viewBox="0 0 400 300"', [[size / 2, size / 5], [3 * size / 4, size / 5]]),
         ("", [[0, 0], [size, 0]]),
         ('viewBox="0 0 250 250"', [[0, 0], [size, 0]]),  # it reaches beyond the sheet
+        ('viewBox="0 0 1e5 1e5"', [[0, 0], [size, 0]]),  # a dot on so large a sheet
     ):
         (tmp_path / "begun.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {attributes}>{begun}')
         made = _drawings(["complete", here / "run", tmp_path / "begun.svg", "-n", "1"], tmp_path)

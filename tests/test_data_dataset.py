@@ -195,5 +195,7 @@ def test_first_points_that_the_rows_leave_out(folder: Path) -> None:
     assert train[0].stroke3.tolist() == [[0, 0, 0], *ROWS[0].tolist()]
     np.testing.assert_array_equal(train.stroke3(0), ROWS[0])
     write_summary(folder, {**SUMMARY, "first_offset": "nowhere"})
-    with pytest.raises(ValueError, match="first_offset is 'nowhere', not one of position, zero, line"):
+    with pytest.raises(
+        ValueError, match=r"\"first_offset\" in .*dataset.json is 'nowhere', not position, zero or line"
+    ):
         _ = Dataset(folder).info

@@ -16,7 +16,7 @@ import pytest
 from conftest import running, small_model, wave
 
 import sketchrnn
-from sketchrnn import ModelConfig, TrainConfig
+from sketchrnn import ModelConfig, TrainConfig, generate
 from sketchrnn.cli import COMMANDS, main
 from sketchrnn.config import from_dict
 
@@ -149,7 +149,7 @@ def test_limits_that_the_api_page_names_are_the_real_ones() -> None:
         (forms.MOST_DRAWINGS, "an answer | 100 |"), (forms.MOST_GIVEN_POINTS, "in a request | 5,000,"),
         (forms.MOST_DRAWN_POINTS, "50,000: drawings times"), (engine.SECONDS, "| 60 seconds |"),
         (reader.SECONDS, "10 seconds of a processor"), (reader.MOST_POINTS, "100,000 points"),
-        (guard.BODY_SECONDS, "the whole in 30 |"), (forms.ROOM, "room for 32 points"),
+        (guard.BODY_SECONDS, "the whole in 30 |"), (generate.ENDING_ROOM, "room for 32 points"),
     ):  # fmt: skip
         number = limit // 2**20 if limit >= 2**20 else limit
         assert f"{number:,.0f}" in written

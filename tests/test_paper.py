@@ -1,7 +1,9 @@
 """The paper's experiments, on small models and drawings of the test's own making."""
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +173,7 @@ def test_curves_of_all_runs_are_in_one_picture(trained: tuple[Path, list[dict]])
         assert text.count(f">{label}<") == 1
     assert "#010101" not in text  # every colour is one of the style sheet
     with pytest.raises(ValueError, match="no run has been validated"):
-        compared_svg({"waves": {"w_KL 1.00": [{"kind": "train", "step": 1, "L_R": 2.0}]}})
+        compared_svg({"waves": {"w_KL 1.00": [{"kind": "train", "step": 1, "L_R": 2.0}]}}, dashed="decoder only")
 
 
 def test_what_is_complete_is_not_trained_again(trained: tuple[Path, list[dict]], wave_data: Path) -> None:
@@ -195,6 +197,23 @@ def test_more_steps_go_on_with_the_runs(wave_data: Path, tmp_path: Path) -> None
         lines = (tmp_path / "waves" / name / "metrics.jsonl").read_text().splitlines()
         steps_of = [row["step"] for row in map(json.loads, lines) if row["kind"] == "valid"]
         assert steps_of == [1, 2, 3]
+    with pytest.raises(FileExistsError, match="other settings"):  # fewer would pass the figures of more for theirs
+        paper.tradeoff([data], tmp_path, model=SMALL, config=replace(config, steps=2), kl_weights=[0.5], device="cpu")
+
+
+def test_the_table_keeps_what_other_datasets_and_weights_came_to(wave_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(wave_data, tmp_path / "others")
+    kept = {"model": SMALL, "config": QUICK, "device": "cpu"}
+    first = paper.tradeoff([sketchrnn.Dataset(wave_data)], tmp_path / "out", kl_weights=[0.5], **kept)
+    second = paper.tradeoff([sketchrnn.Dataset(tmp_path / "others")], tmp_path / "out", kl_weights=[0.5], **kept)
+    assert json.loads((tmp_path / "out" / "table.json").read_text()) == first + second
+    assert len((tmp_path / "out" / "table.md").read_text().splitlines()) == 4
+    svg = (tmp_path / "out" / "curves.svg").read_text()
+    assert "waves" in svg
+    assert "others" in svg
+    (tmp_path / "out" / "table.json").write_text("[{}]")
+    with pytest.raises(ValueError, match=r"table\.json is damaged"):
+        paper.tradeoff([sketchrnn.Dataset(wave_data)], tmp_path / "out", kl_weights=[0.5], **kept)
 
 
 def test_datasets_that_cannot_be_compared(wave_data: Path, tmp_path: Path) -> None:
@@ -208,6 +227,8 @@ def test_datasets_that_cannot_be_compared(wave_data: Path, tmp_path: Path) -> No
     with pytest.raises(ValueError, match="no test drawings: prepare it again with a larger --test"):
         paper.tradeoff([untested], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="would lie in it"):
+        paper.tradeoff([data], wave_data.parent)
 
 
 # -- the commands
@@ -225,7 +246,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["samples", "M", "-n", "2"], 16, "τ = 0.9"),
         (["reconstructions", "M", "D:test#0", "D:test#1"], 14, "τ = 0.01"),
-        (["interpolations", "M", "M", "--from", "D:test#0", "--to", "D:test#1", "--steps", "3"], 5, "B"),
+        (["interpolations", "M", "--from", "D:test#0", "--to", "D:test#1", "--steps", "3"], 5, "B"),
         (["analogies", "M", "D:test#0", "D:test#1", "D:test#2"], 4, "A + (B − C)"),
         (["endings", "M", "D:test#0", "--keep", "0.5", "-n", "3"], 4, "given"),
         (["variations", "M", "D:test#0", "-n", "5"], 6, "given"),
@@ -249,9 +270,15 @@ def test_each_figure_is_a_command(
 
 def test_a_figure_is_a_picture(desk: Path, capsys: Captured) -> None:
     model, out = str(desk / "m.safetensors"), desk / "s.ndjson"
-    assert main(["paper", "samples", model, "--out", str(out)]) == 1
-    assert ".svg, .png, .gif or .mp4" in capsys.readouterr().err
+    for words in (["samples", model], ["endings", "no model", "x"]):  # before anything is read or drawn
+        assert main(["paper", *words, "--out", str(out)]) == 1
+        assert ".svg, .png, .gif or .mp4" in capsys.readouterr().err
     assert not out.exists()
+    out = desk / "s.svg"
+    assert main(["paper", "samples", model, "-n", "0", "--out", str(out)]) == 1
+    assert "-n is 0" in capsys.readouterr().err
+    assert main(["paper", "interpolations", model, model, "--from", "x", "--to", "y", "--out", str(out)]) == 1
+    assert "given twice" in capsys.readouterr().err
     assert main(["paper", "endings", model, "x", "--keep", "2", "--out", str(out)]) == 1
     assert "--keep is 2" in capsys.readouterr().err
     assert main(["paper", "sample", model, "--out", str(out)]) == 2
@@ -272,3 +299,5 @@ def test_tradeoff_takes_the_settings_of_train(wave_data: Path, tmp_path: Path, c
     text = capsys.readouterr().out
     assert f"{rows[0]['L_R']:.2f} / {rows[0]['L_KL']:.2f}" in text
     assert max(map(len, text.splitlines()[:6])) <= 80
+    assert main([*map(str, argv), "--train.kl-weight", "3"]) == 1
+    assert "--kl-weights chooses" in capsys.readouterr().err

@@ -122,6 +122,10 @@ class DataInfo:
         )
         kinds = ("position", "zero", "line")
         _check(self.first_offset in kinds, f"first_offset is {self.first_offset!r}, not one of {', '.join(kinds)}")
+        _check(
+            not self.from_first_point or self.first_offset == "position",
+            f"from_first_point and the first_offset {self.first_offset!r} do not go together",
+        )
 
     @property
     def puts_pen_down(self) -> bool:

@@ -284,13 +284,15 @@ def like_quickdraw(
     With `epsilon` 0 every point stays where it is.
 
     Of a drawing that is only begun nobody knows how large it will be. Where its `sheet` is given, width and height from
-    (0, 0), the longer side of that becomes `size` and the drawing keeps its place on it, unless it reaches beyond.
+    (0, 0), the longer side of that becomes `size` and the drawing keeps its place on it, unless it reaches beyond, or
+    would be too small there for its shape to be seen.
 
     Raises:
         ValueError: its strokes are longer than 250,000 units at size 255.
     """
     tolerance = epsilon * size / QUICKDRAW_SIZE
-    if sheet is not None and _stands_on(drawing, *sheet):
+    seen = sheet is not None and drawing.size * size / max(sheet) >= max(4 * tolerance, 0.02 * size)
+    if sheet is not None and seen and _stands_on(drawing, *sheet):
         drawing = drawing.scaled(size / max(sheet))
     else:
         drawing = drawing.fitted(size)

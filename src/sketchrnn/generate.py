@@ -26,6 +26,7 @@ from sketchrnn.model.sampler import Path, Sampler
 AT_ONCE = 1024  # drawings on their way at the same time
 CHUNK = 16  # points after which those that wait may take the places of those that have ended
 TO_THE_END = 2**31 - 1  # points
+ENDING_ROOM = 32  # points that an ending may have, however long the drawing is already
 
 EMPTY = Drawing(np.zeros((0, 3), np.float32))
 NO_POINTS = EMPTY.stroke5()
@@ -411,6 +412,11 @@ def wanted_endings(
     elif z is not None:
         model.check_z(z)
     return _wanted(model, latent, range(n), temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
+
+
+def ending_length(model: SketchRNN, prefix: Drawing) -> int:
+    """Where a drawing that is gone on with ends if nothing else is said: at N_max, or later, so that an ending fits."""
+    return max(model.data.max_length, len(prefix) + ENDING_ROOM)
 
 
 def between(

@@ -17,7 +17,7 @@ from sketchrnn.data.dataset import Dataset
 from sketchrnn.drawing import Drawing
 from sketchrnn.evaluation import evaluate
 from sketchrnn.formats.atomic import atomic_file
-from sketchrnn.generate import analogy, complete, interpolate, reconstruct, sample
+from sketchrnn.generate import analogy, complete, ending_length, interpolate, reconstruct, sample
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.report import Section, compared_svg
 from sketchrnn.run_folder import RunFolder
@@ -27,7 +27,6 @@ SAMPLE_TEMPERATURES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RECONSTRUCTION_TEMPERATURES = (0.01, 0.2, 0.4, 0.6, 0.8, 1.0)
 ENDING_TEMPERATURE = 0.8
 KL_WEIGHTS = (1.0, 0.5, 0.25)
-ROOM = 32  # points that an ending may have, however long the drawing is already
 
 
 def samples(model: SketchRNN, *, n: int = 8, seed: int = 0) -> Section:
@@ -96,7 +95,7 @@ def endings(model: SketchRNN, prefixes: Sequence[Drawing], *, n: int = 7, seed: 
     """The paper's figure of incomplete drawings: each, and n ways to go on at tau 0.8."""
     drawings: list[Drawing] = []
     for prefix in prefixes:
-        longest = max(model.data.max_length, len(prefix) + ROOM)
+        longest = ending_length(model, prefix)
         made = complete(model, prefix, n=n, temperature=ENDING_TEMPERATURE, seed=seed, max_length=longest)
         drawings += [prefix, *made]
     labels = _row("given", n + 1) * len(prefixes)
@@ -154,17 +153,21 @@ def tradeoff(
     for data in datasets:
         if not len(data.test):
             raise ValueError(f"{data.folder} has no test drawings: prepare it again with a larger --test")
+        if (out / data.folder.resolve().name).resolve() == data.folder.resolve():
+            raise ValueError(f"the runs of {data.folder} would lie in it: choose another folder than {out}")
+    table_before = _read_table(out / "table.json")
     rows: list[dict[str, Any]] = []
     for name, data in zip(names, datasets, strict=True):
         for weight in (*kl_weights, None):
             run = RunFolder(out / name / _folder(weight))
-            wanted = replace(config, kl_weight=config.kl_weight if weight is None else weight)
+            wanted = replace(config, kl_weight=TrainConfig().kl_weight if weight is None else weight)
             trained = _trained(data, run, replace(model, conditional=weight is not None), wanted, device, progress)
             figures = evaluate(trained, data.test, padded=False, batch_size=config.batch_size)
             kept = {key: figures[key] for key in ("L_R", "L_KL", "nats_per_drawing", "nats_per_point")}
             step = trained.training_facts.get("step", 0)
             rows.append({"data": name, "kl_weight": weight, "run": str(run.path), "step": step} | kept)
-            _write_table(out, rows, kl_weights)
+            others = [each for each in table_before if not any(_same_run(each, row) for row in rows)]
+            _write_table(out, [*others, *rows], kl_weights)
     return rows
 
 
@@ -188,8 +191,9 @@ def _trained(
 ) -> SketchRNN:
     """The best model of a run, which is started, gone on with, or complete."""
     before = run.settings() if run.exists() else None
-    # it may be made longer, as every run
-    if before is not None and (before[0], replace(before[1], steps=config.steps)) != (model, config):
+    # it may be made longer, as every run, but not shorter
+    longer = before is not None and config.steps >= before[1].steps
+    if before is not None and (not longer or (before[0], replace(before[1], steps=config.steps)) != (model, config)):
         raise FileExistsError(
             f"{run.path} was trained with other settings: choose another folder, or the same settings"
         )
@@ -199,6 +203,23 @@ def _trained(
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped, all is saved: the same command goes on") from None
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    """The rows that are there from before, of these and other datasets."""
+    if not path.exists():
+        return []
+    try:
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        for row in rows:
+            _label(row["kl_weight"]), float(row["L_R"]), float(row["L_KL"]), str(row["data"]), RunFolder(row["run"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it, and every training counts again") from error
+    return rows
+
+
+def _same_run(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    return (a["data"], a["kl_weight"]) == (b["data"], b["kl_weight"])
 
 
 def _write_table(out: Path, rows: Sequence[Mapping[str, Any]], kl_weights: Sequence[float]) -> None:
@@ -211,7 +232,7 @@ def _write_table(out: Path, rows: Sequence[Mapping[str, Any]], kl_weights: Seque
     for file, content in (
         ("table.json", json.dumps(rows, indent=1) + "\n"),
         ("table.md", text),
-        ("curves.svg", compared_svg(curves)),
+        ("curves.svg", compared_svg(curves, dashed=_label(None))),
     ):
         with atomic_file(out / file) as temporary:
             temporary.write_text(content, encoding="utf-8")

@@ -133,12 +133,13 @@ def curves_svg(metrics: Sequence[Mapping[str, Any]]) -> str:
     return _svg(figure, "Curves of the training run")
 
 
-def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> str:
+def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]], *, dashed: str) -> str:
     """The validation losses of several runs side by side, as one SVG picture like that of `curves_svg`.
 
     Args:
         runs: of each dataset, a line of two panels, the rows of `metrics.jsonl` by the label of the run; the first
-            runs are the darkest, the last one is dashed.
+            runs are the darkest.
+        dashed: the label of the run that is of another kind than the others.
 
     Raises:
         ValueError: no run has been validated.
@@ -147,9 +148,9 @@ def compared_svg(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) 
 
     panels = []
     for name, metrics in runs.items():
-        *solid, last = metrics
+        solid = [run for run in metrics if run != dashed]
         looks = {run: {"color": ACCENT, "alpha": 1 - 0.75 * i / len(solid)} for i, run in enumerate(solid)}
-        looks[last] = {"color": MUTED, "linestyle": (0, (4, 2))}
+        looks[dashed] = {"color": MUTED, "linestyle": (0, (4, 2))}
         for key, title, _ in CURVES[1:3]:
             curves = {run: _curve(rows, "valid", key) for run, rows in metrics.items()}
             curves = {run: curve for run, curve in curves.items() if curve[1].any()}  # a decoder alone has no L_KL

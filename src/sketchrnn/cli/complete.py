@@ -12,8 +12,6 @@ from sketchrnn.cli.arguments import Columns, Device, Model, NoFit, Number, Pictu
 from sketchrnn.cli.inputs import is_picture, one_drawing
 from sketchrnn.cli.screen import busy
 
-ROOM = 32  # points that an ending may have, however long the drawing is already
-
 
 def main(argv: Sequence[str]) -> None:
     tyro.cli(complete, prog="sketchrnn complete", args=argv)
@@ -51,6 +49,8 @@ def complete(
         max_length: End a drawing after so many points. Not given, after as many as the longest that the model was
             trained on, and never before an ending of 32 points has found room.
     """
+    from sketchrnn.generate import ending_length
+
     if not 0 < keep <= 1:
         raise ValueError(f"--keep is {keep:g}; it must be above 0 and at most 1")
     if points is not None and points < 1:
@@ -61,7 +61,7 @@ def complete(
         whole = one_drawing(prefix, network, fit=not no_fit, begun=not is_whole)
         given = whole.head(math.ceil(keep * len(whole)) if points is None else points)
         if max_length is None:
-            max_length = max(network.data.max_length, len(given) + ROOM)
+            max_length = ending_length(network, given)
         made = sketchrnn.complete(
             network, given, n=n, temperature=temperature, temperature_rule=rule, seed=seed, max_length=max_length
         )

@@ -102,6 +102,9 @@ def prepare(
     summary = data.summary()
     dropped = sum(summary["dropped"].values())
     counts = ", ".join(f"{count:,} {split}" for split, count in summary["drawings"].items())
+    if (kind := data.info.first_offset) != "position":
+        means = "(0, 0), no place on a sheet" if kind == "zero" else "a line from a first point that is left out"
+        print(f"{out}: its drawings begin with {means}; if not, set first_offset in {out / 'dataset.json'}")
     print(f"{out}: {counts} drawings" + (f"; {dropped:,} set aside, see {out / 'dropped.jsonl'}" if dropped else ""))
 
 

@@ -1,6 +1,7 @@
 """`sketchrnn evaluate`: how well a model explains drawings it has not seen."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -40,9 +41,17 @@ def evaluate(
         importance_samples: Draws of z for the importance-weighted bound of a conditional model; 0 leaves it out.
         batch_size: Drawings at a time; it changes the speed, not the figures.
     """
-    drawings = sketchrnn.Dataset(data).split(split)
+    dataset = sketchrnn.Dataset(data)
+    drawings = dataset.split(split)
     with busy("evaluating"):
         network = sketchrnn.load(model, device=device)
+        theirs, ours = dataset.info.first_offset, network.data.first_offset
+        if theirs != ours and not network.data.from_first_point:
+            print(
+                f"{model} learned from drawings whose first offset is a {ours}, that of {data} is a {theirs}: "
+                "the figures are not those of data that was prepared alike",
+                file=sys.stderr,
+            )
         result = sketchrnn.evaluate(
             network, drawings, seed=seed, importance_samples=importance_samples, batch_size=batch_size
         )

@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 
 import sketchrnn
 from sketchrnn.cli.arguments import A, B, C, Device, Inputs, Json, Model, NoFit, Number, Seed, Temperature
-from sketchrnn.cli.inputs import drawings_of, is_picture, one_drawing
+from sketchrnn.cli.inputs import drawings_of, one_drawing
 from sketchrnn.cli.screen import busy, rows
 from sketchrnn.cli.train import Preset, SettingsFile, with_file
 from sketchrnn.config import ModelConfig, TrainConfig
@@ -48,7 +48,12 @@ def main(argv: Sequence[str]) -> None:
         model, train = with_file(*sketchrnn.preset(given.preset or "reference"), given.config)
         # The same options once more, over other defaults.
         defaults = Tradeoff(data=given.data, out=given.out, model=model, train=train)
-        tradeoff(tyro.cli(Tradeoff, prog=f"{PROG} tradeoff", args=argv[1:], default=defaults))
+        given = tyro.cli(Tradeoff, prog=f"{PROG} tradeoff", args=argv[1:], default=defaults)
+        if given.train.kl_weight != train.kl_weight or given.model.conditional != model.conditional:
+            raise ValueError(
+                "tradeoff sets --train.kl-weight and --model.conditional itself: leave them out; --kl-weights chooses"
+            )
+        tradeoff(given)
 
 
 def samples(model: Model, /, *, out: Figure, n: Number = 8, seed: Seed = 0, device: Device = "auto") -> None:
@@ -64,6 +69,7 @@ def samples(model: Model, /, *, out: Figure, n: Number = 8, seed: Seed = 0, devi
     """
     from sketchrnn import paper
 
+    _check(out, n)
     with busy("drawing"):
         _write(paper.samples(sketchrnn.load(model, device=device), n=n, seed=seed), out)
 
@@ -88,6 +94,7 @@ def reconstructions(
     """
     from sketchrnn import paper
 
+    _check(out)
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
         _write(paper.reconstructions(network, drawings_of(inputs, network, fit=not no_fit), seed=seed), out)
@@ -127,8 +134,11 @@ def interpolations(
     """
     from sketchrnn import paper
 
+    _check(out)
     if not models:
         raise ValueError("no MODEL is given: name one or more")
+    if len(set(models)) < len(models):
+        raise ValueError("a MODEL is given twice: each gets one row")
     with busy("drawing"):
         networks = {name: sketchrnn.load(name, device=device) for name in models}
         first = networks[models[0]]
@@ -160,6 +170,7 @@ def analogies(
     """
     from sketchrnn import paper
 
+    _check(out, n)
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
         given = [one_drawing(text, network, fit=not no_fit) for text in (a, b, c)]
@@ -189,11 +200,13 @@ def endings(
     """
     from sketchrnn import paper
 
+    _check(out, n)
     if not 0 < keep <= 1:
         raise ValueError(f"--keep is {keep:g}; it must be above 0 and at most 1")
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
-        given = [whole.head(math.ceil(keep * len(whole))) for whole in drawings_of(prefixes, network, fit=not no_fit)]
+        wholes = drawings_of(prefixes, network, fit=not no_fit, begun=keep == 1)
+        given = [whole.head(math.ceil(keep * len(whole))) for whole in wholes]
         _write(paper.endings(network, given, n=n, seed=seed), out)
 
 
@@ -216,6 +229,7 @@ def variations(
     """
     from sketchrnn import paper
 
+    _check(out, n)
     with busy("drawing"):
         network = sketchrnn.load(model, device=device)
         given = one_drawing(drawing, network, fit=not no_fit)
@@ -278,8 +292,14 @@ def _narrow(head: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[list[s
     return [head[0], *(head[i].removeprefix("L_R, ") for i in pairs), "decoder only"], narrow
 
 
-def _write(figure: Section, out: Path) -> None:
-    if not is_picture(out):
+def _check(out: Path, n: int = 1) -> None:
+    """What would be found only after all is drawn."""
+    if out.suffix.lower() not in (".svg", ".png", ".gif", ".mp4"):
         raise ValueError(f"{out} holds no picture: its ending must be .svg, .png, .gif or .mp4")
+    if n < 1:
+        raise ValueError(f"-n is {n}; it must be at least 1")
+
+
+def _write(figure: Section, out: Path) -> None:
     sketchrnn.write(figure.drawings, out, labels=figure.labels, columns=figure.columns, title=figure.title)
     print(f"{out}: {figure.text}")

@@ -229,4 +229,6 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} lacks {', '.join(missing)}: prepare the dataset again")
     if not isinstance(summary["drawings"], dict) or not summary["drawings"].keys() >= set(SPLITS):
         raise ValueError(f'"drawings" in {path} does not count {", ".join(SPLITS)}: prepare the dataset again')
+    if (kind := summary.get("first_offset", "position")) not in ("position", "zero", "line"):
+        raise ValueError(f'"first_offset" in {path} is {kind!r}, not position, zero or line')
     return summary

@@ -316,7 +316,7 @@ def _data(file: Path, info: Mapping[str, Any], licence: str) -> DataInfo:
             first_offset=info.get("first_offset", "position"),  # a key of ours
         )
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{file}: {error} (info.scale_factor, max_seq_len, start_token)") from error
+        raise ValueError(f"{file}: {error} (info.scale_factor, max_seq_len, start_token, first_offset)") from error
 
 
 def _weight(file: Path, name: str, k: int, text: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -423,7 +423,7 @@ def _differences(model: SketchRNN) -> list[str]:
             f"the model has {model.config.num_mixtures} normals in its mixture, and the JavaScript programs "
             f"run models of {NUM_MIXTURES} only"
         )
-    if not model.data.puts_pen_down:
+    if model.data.first_offset == "position" and not model.data.from_first_point:
         notes.append(
             "JavaScript programs show the first offset as a line, and in the drawings that this model learned from "
             "it may lead from the sheet's corner to the first point: begin with the pen lifted"

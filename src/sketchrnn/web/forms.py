@@ -15,7 +15,6 @@ MOST_DRAWINGS = 100  # in an answer or a request
 MOST_GIVEN_POINTS = 5_000  # of all drawings in a request
 MOST_DRAWN_POINTS = 50_000  # that a request may ask for
 MOST_LENGTH = 5_000  # points of a drawing
-ROOM = 32  # points that an ending may have, however long the drawing is already
 FAR = 1e6  # coordinates
 
 

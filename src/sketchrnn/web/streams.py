@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from sketchrnn.drawing import Drawing
-from sketchrnn.generate import Wanted, between, sum_of, wanted_endings, wanted_of_z, wanted_samples
+from sketchrnn.generate import Wanted, between, ending_length, sum_of, wanted_endings, wanted_of_z, wanted_samples
 from sketchrnn.model.network import SketchRNN
 from sketchrnn.web import forms
 from sketchrnn.web.engine import SECONDS, Encoded, Job, Points
@@ -56,7 +56,7 @@ def add_streams(app: FastAPI, server: Server) -> None:
     async def complete(form: forms.CompleteForm, request: Request) -> Response:
         name, model = server.model(form.model)
         prefix = form.drawing.drawing()
-        longest = form.max_length or max(model.data.max_length, len(prefix) + forms.ROOM)
+        longest = form.max_length or ending_length(model, prefix)
 
         def plan(model: SketchRNN, _: Encoded) -> list[Wanted]:
             return wanted_endings(
