@@ -164,6 +164,12 @@ def test_every_kind_of_drawing_knows_the_rules(model, waves):
         sketchrnn.sample(model, temperature_rule="tau")
 
 
+@pytest.mark.parametrize("rule", ["", None, "python"])
+def test_a_rule_that_is_none_is_refused_also_where_nothing_is_drawn(rule):
+    with pytest.raises(ValueError, match="there is no temperature rule"):
+        sketchrnn.sample(small_model(), 0, temperature_rule=rule)
+
+
 def test_temperature_zero_needs_no_chance(model):
     z = np.ones(6)
     assert sketchrnn.decode(model, z, temperature=0, seed=1) == sketchrnn.decode(model, z, temperature=0, seed=2)

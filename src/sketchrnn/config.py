@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 CellName = Literal["lstm", "layer_norm", "hyper"]
 Precision = Literal["float32", "tf32", "bfloat16"]
@@ -120,7 +120,7 @@ class DataInfo:
             and all(isinstance(x, int | float) and abs(x) < 1e12 for x in self.start_token),
             f"the start token is {self.start_token!r}, not five numbers",
         )
-        kinds = ("position", "zero", "line")
+        kinds = get_args(FirstOffset)
         _check(self.first_offset in kinds, f"first_offset is {self.first_offset!r}, not one of {', '.join(kinds)}")
         _check(
             not self.from_first_point or self.first_offset == "position",

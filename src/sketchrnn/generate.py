@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -170,10 +170,10 @@ class Batch:
         return grown
 
 
-def draw(model: SketchRNN, wanted: Sequence[Wanted], rule: TemperatureRule | None = None) -> list[Drawing]:
-    """The drawings that are wanted, in order; all by this temperature rule, or each by its own."""
+def draw(model: SketchRNN, wanted: Sequence[Wanted]) -> list[Drawing]:
+    """The drawings that are wanted, in order."""
     batch = Batch(model, min(AT_ONCE, len(wanted)))
-    growing = [batch.add(replace(each, temperature_rule=rule) if rule else each) for each in wanted]
+    growing = [batch.add(each) for each in wanted]
     while batch:
         batch.step(TO_THE_END if len(wanted) <= AT_ONCE else CHUNK)
     return [each.drawing() for each in growing]
@@ -204,8 +204,10 @@ def sample(
     Raises:
         ValueError: n or the temperature is negative.
     """
-    wanted = wanted_samples(model, n, temperature=temperature, seed=seed, max_length=max_length)
-    return draw(model, wanted, temperature_rule)
+    wanted = wanted_samples(
+        model, n, temperature=temperature, seed=seed, temperature_rule=temperature_rule, max_length=max_length
+    )
+    return draw(model, wanted)
 
 
 def decode(
@@ -233,8 +235,10 @@ def decode(
     Raises:
         ValueError: the model has no z, or z is not finite or of another size.
     """
-    wanted = wanted_of_z(model, z, n=n, temperature=temperature, seed=seed, max_length=max_length)
-    return draw(model, wanted, temperature_rule)
+    wanted = wanted_of_z(
+        model, z, n=n, temperature=temperature, seed=seed, temperature_rule=temperature_rule, max_length=max_length
+    )
+    return draw(model, wanted)
 
 
 def reconstruct(
@@ -260,14 +264,14 @@ def reconstruct(
         n drawings for each given, in order.
     """
     _require_conditional(model)
-    _check(n, temperature, seed)
+    _check(n, temperature, seed, temperature_rule)
     given = [drawings] if isinstance(drawings, Drawing) else list(drawings)
     mu, sigma = model.encode_each(given)
     if not sample_z:
         return decode(model, mu, n=n, temperature=temperature, seed=seed, temperature_rule=temperature_rule)
     z = (mu[:, None] + sigma[:, None] * _normal(seed, range(n), model.config.z_size)).reshape(-1, model.config.z_size)
-    wanted = _wanted(model, z, list(range(n)) * len(given), temperature=temperature, seed=seed)
-    return draw(model, wanted, temperature_rule)
+    streams = list(range(n)) * len(given)
+    return draw(model, _wanted(model, z, streams, temperature=temperature, seed=seed, rule=temperature_rule))
 
 
 def interpolate(
@@ -352,17 +356,32 @@ def complete(
     Raises:
         ValueError: `prefix` is as long as a drawing may become, or z does not fit.
     """
-    wanted = wanted_endings(model, prefix, n, temperature=temperature, seed=seed, z=z, max_length=max_length)
-    return draw(model, wanted, temperature_rule)
+    wanted = wanted_endings(
+        model,
+        prefix,
+        n,
+        temperature=temperature,
+        seed=seed,
+        temperature_rule=temperature_rule,
+        z=z,
+        max_length=max_length,
+    )
+    return draw(model, wanted)
 
 
 def wanted_samples(
-    model: SketchRNN, n: int = 1, *, temperature: float = 0.4, seed: int = 0, max_length: int | None = None
+    model: SketchRNN,
+    n: int = 1,
+    *,
+    temperature: float = 0.4,
+    seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
+    max_length: int | None = None,
 ) -> list[Wanted]:
     """What `sample` draws."""
-    _check(n, temperature, seed)
+    _check(n, temperature, seed, temperature_rule)
     z = _normal(seed, range(n), model.config.z_size) if model.config.conditional else None
-    return _wanted(model, z, range(n), temperature=temperature, seed=seed, max_length=max_length)
+    return _wanted(model, z, range(n), temperature=temperature, seed=seed, rule=temperature_rule, max_length=max_length)
 
 
 def wanted_of_z(
@@ -372,14 +391,15 @@ def wanted_of_z(
     n: int = 1,
     temperature: float = 0.4,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     max_length: int | None = None,
 ) -> list[Wanted]:
     """What `decode` draws, and with their z also `reconstruct`, `interpolate` and `analogy`."""
     _require_conditional(model)
-    _check(n, temperature, seed)
+    _check(n, temperature, seed, temperature_rule)
     rows = model.check_z(z)
-    streams = list(range(n)) * len(rows)
-    return _wanted(model, rows.repeat(n, axis=0), streams, temperature=temperature, seed=seed, max_length=max_length)
+    streams, z = list(range(n)) * len(rows), rows.repeat(n, axis=0)
+    return _wanted(model, z, streams, temperature=temperature, seed=seed, rule=temperature_rule, max_length=max_length)
 
 
 def wanted_endings(
@@ -389,11 +409,12 @@ def wanted_endings(
     *,
     temperature: float = 0.8,
     seed: int = 0,
+    temperature_rule: TemperatureRule = "paper",
     z: ArrayLike | None = None,
     max_length: int | None = None,
 ) -> list[Wanted]:
     """What `complete` draws."""
-    _check(n, temperature, seed)
+    _check(n, temperature, seed, temperature_rule)
     longest = model.data.max_length if max_length is None else max_length
     if len(prefix) >= longest:
         raise ValueError(
@@ -411,7 +432,16 @@ def wanted_endings(
             latent = np.array(np.broadcast_to(rows, (n, model.config.z_size)))
     elif z is not None:
         model.check_z(z)
-    return _wanted(model, latent, range(n), temperature=temperature, seed=seed, max_length=longest, prefix=prefix)
+    return _wanted(
+        model,
+        latent,
+        range(n),
+        temperature=temperature,
+        seed=seed,
+        rule=temperature_rule,
+        max_length=longest,
+        prefix=prefix,
+    )
 
 
 def ending_length(model: SketchRNN, prefix: Drawing) -> int:
@@ -468,6 +498,7 @@ def _wanted(
     *,
     temperature: float,
     seed: int,
+    rule: TemperatureRule,
     max_length: int | None = None,
     prefix: Drawing = EMPTY,
 ) -> list[Wanted]:
@@ -480,6 +511,7 @@ def _wanted(
             stream=stream,
             seed=seed,
             temperature=temperature,
+            temperature_rule=rule,
             max_length=longest,
             z=None if z is None else z[row],
             prefix=prefix,
@@ -511,12 +543,13 @@ def _require_conditional(model: SketchRNN) -> None:
         )
 
 
-def _check(n: int, temperature: float, seed: int) -> None:
+def _check(n: int, temperature: float, seed: int, rule: TemperatureRule) -> None:
     if n < 0:
         raise ValueError(f"n is {n}; it must not be negative")
     if not (math.isfinite(temperature) and temperature >= 0):
         raise ValueError(
             f"the temperature is {temperature:g}; it must be 0 (the most likely) or above, usually up to 1"
         )
+    temperatures(temperature, rule)  # is there such a rule?
     if seed < 0:
         raise ValueError(f"the seed is {seed}; it must not be negative")

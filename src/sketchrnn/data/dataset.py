@@ -17,13 +17,13 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sketchrnn.config import DataInfo
+from sketchrnn.config import DataInfo, FirstOffset
 from sketchrnn.drawing import Drawing
 from sketchrnn.formats.atomic import atomic_file
 from sketchrnn.formats.npz import SPLITS
@@ -229,6 +229,6 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} lacks {', '.join(missing)}: prepare the dataset again")
     if not isinstance(summary["drawings"], dict) or not summary["drawings"].keys() >= set(SPLITS):
         raise ValueError(f'"drawings" in {path} does not count {", ".join(SPLITS)}: prepare the dataset again')
-    if (kind := summary.get("first_offset", "position")) not in ("position", "zero", "line"):
+    if (kind := summary.get("first_offset", "position")) not in get_args(FirstOffset):
         raise ValueError(f'"first_offset" in {path} is {kind!r}, not position, zero or line')
     return summary
