@@ -203,7 +203,7 @@ def density(model: SketchRNN, drawing: Drawing, z: ArrayLike | None = None, *, e
     of_drawing = None if latent is None else torch.from_numpy(latent).to(model.device, network.b_y.dtype)
     layout = packed_layout(np.array([len(inputs)])).to(model.device)
     h, _ = run(network.decoder, inputs, network.of_z(of_drawing), layout, network.initial_state(of_drawing, 1))
-    y = torch.addmm(network.b_y, h, network.W_y)
+    y = network.outputs(h)
     mixture = split_output(torch.cat([y[: len(drawing) - len(learned)], y]))
     return Mixture(
         pi=_single(mixture.log_pi.exp()),

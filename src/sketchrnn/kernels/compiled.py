@@ -49,9 +49,9 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
         return Kernels(None, "no C compiler was found (cc, gcc or clang; CC names another)")
     try:
         library, version = _built(command, f"-DREAL_BITS={torch.finfo(dtype).bits}")
-        for name in ("pack", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop"):
+        for name in ("pack", "affine", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop"):
             getattr(library, name).restype = None
-        for name in ("scratch_numbers", "gradient_numbers", "sampler_numbers"):
+        for name in ("affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers"):
             getattr(library, name).restype = ctypes.c_long
         return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
     except (OSError, subprocess.SubprocessError, AttributeError) as error:
@@ -77,7 +77,9 @@ def describe() -> str:
     return f"{kernels().reason}; {threads} thread{'s' * (threads != 1)}"
 
 
-def call(name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Structure | ctypes.Array[Any]) -> int:
+def call(
+    name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Structure | ctypes.Array[Any] | None
+) -> int:
     """A function of native.c for the number type of `like`; tensors go by address, and live until it is done."""
     library = kernels(like.dtype).library
     assert library is not None
@@ -89,6 +91,8 @@ def call(name: str, like: Tensor, *arguments: int | float | Tensor | ctypes.Stru
             passed.append(ctypes.c_double(argument))
         elif isinstance(argument, Tensor):
             passed.append(ctypes.c_void_p(address(argument, like)))
+        elif argument is None:
+            passed.append(None)
         else:
             passed.append(ctypes.byref(argument))
     result: int = getattr(library, name)(*passed)

@@ -270,6 +270,20 @@ static void product(const Team *team, long n, long N, real *C, long ldc, const r
     if (!rows) wait_for_all(team);
 }
 
+/* Numbers of scratch that `affine` needs for every thread. */
+long affine_numbers(long K) { return GROUP * K; }
+
+/* C (n, N) = A B + b: A (n, K), B packed, b (N) or NULL for zeros. */
+void affine(long threads, long n, long K, long N, const real *A, const real *B, const real *b, real *C, real *scratch)
+{
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(scratch, affine_numbers(K));
+        product(&team, n, N, C, N, b, 0, 0, 1, &(Part){A, K, K}, B);
+        leave(&team);
+    }
+}
+
 /* ---- The cells, row by row -------------------------------------------------------------------------------------- */
 
 typedef struct {

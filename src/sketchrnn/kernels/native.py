@@ -134,8 +134,12 @@ def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
 
 
 def _threads(w: Weights, rows: int) -> int:
-    """Small steps are done before a second thread has noticed that there is work."""
-    work = rows * (w.h.numel() + (0 if w.hyper_h is None else 2 * w.hyper_h.numel()))
+    """Of a step with so many rows."""
+    return _threads_for(rows * (w.h.numel() + (0 if w.hyper_h is None else 2 * w.hyper_h.numel())))
+
+
+def _threads_for(work: int) -> int:
+    """For so many multiply-adds: little is done before a second thread has noticed that there is work."""
     return max(1, min(torch.get_num_threads(), work // WORK_A_THREAD))
 
 
@@ -352,6 +356,39 @@ def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Ten
     scratch = d.new_empty(threads * call("gradient_numbers", d, len(out)))
     call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, d.stride(0), out, scratch)
     return out.split(widths)
+
+
+def affine(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """x W + b (n, N), each row by itself: `x` (n, K), `W` (K, N), `b` (N), zeros if None."""
+    out: Tensor = _Affine.apply(x, W, b)
+    return out
+
+
+class _Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, W)
+        return _affine(x, W, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        x, W = ctx.saved_tensors
+        for_x, for_W, for_b = ctx.needs_input_grad
+        d, x = _whole(d), _whole(x)
+        return (
+            _affine(d, W.t(), None) if for_x else None,
+            _gradient(_threads_for(d.numel() * x.shape[1]), d, (x, None, None))[0] if for_W else None,
+            d.sum(dim=0) if for_b else None,
+        )
+
+
+def _affine(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
+    (n, K), N = x.shape, W.shape[1]
+    threads, out = _threads_for(n * W.numel()), x.new_empty(n, N)
+    scratch = x.new_empty(threads * call("affine_numbers", x, K))
+    call("affine", x, threads, n, K, N, _whole(x), _packed(W.detach()), _whole(b), out, scratch)
+    return out
 
 
 def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:

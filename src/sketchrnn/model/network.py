@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
-from sketchrnn.kernels import compiled
+from sketchrnn.kernels import compiled, native
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
 from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, steady_layout
 
@@ -155,6 +155,14 @@ def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield start, len(lengths)
 
 
+def affine(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """x W + b (n, N): `x` (n, K), `W` (K, N), `b` (N). By the fast kernels where they run; then each row is the same to
+    the last bit, whatever rows are beside it."""
+    if len(x) and compiled.runs_on(x):
+        return native.affine(x, W, b)
+    return x @ W if b is None else torch.addmm(b, x, W)
+
+
 class SketchRNN(nn.Module):
     """A sketch-rnn model: `config` its sizes, `data` what it knows of the drawings it learned from.
 
@@ -208,28 +216,24 @@ class SketchRNN(nn.Module):
         self, batch: PackedBatch, keep: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """mu and sigma_hat (B, N_z) of the drawings in a batch; `keep` below 1 turns recurrent dropout on."""
-        h = self._last_outputs(batch, keep, generator)
-        return h @ self.W_mu + self.b_mu, h @ self.W_sigma + self.b_sigma
-
-    def _last_outputs(self, batch: PackedBatch, keep: float, generator: torch.Generator | None) -> Tensor:
-        """(B, 2 encoder_size): the last outputs of the encoder's two RNNs."""
-        last = []
+        last = []  # outputs of the two RNNs
         for cell, rows in ((self.encoder_forward, batch.forward), (self.encoder_backward, batch.backward)):
             dropout = dropout_mask(cell, batch.points, keep, generator)
             state = zero_state(cell, batch.num_drawings)
             _, final = run(cell, rows, None, batch.points, state, dropout, keep)
             last.append(final[0])
-        return torch.cat(last, dim=1)
+        h = torch.cat(last, dim=1)
+        return affine(h, self.W_mu, self.b_mu), affine(h, self.W_sigma, self.b_sigma)
 
     def initial_state(self, z: Tensor | None, n: int) -> State:
         """The decoder's state before the first step: tanh(W_z z + b_z), zeros without z."""
         if z is None:
             return zero_state(self.decoder, n)
-        return self.decoder.split_state(torch.tanh(z @ self.W_z + self.b_z))
+        return self.decoder.split_state(torch.tanh(affine(z, self.W_z, self.b_z)))
 
     def of_z(self, z: Tensor | None) -> Tensor | None:
         """What z (n, N_z) adds to the product of the decoder's inputs, (n, K): the same at every step."""
-        return None if z is None else z @ self.decoder.input_weights()[NUM_INPUTS:]
+        return None if z is None else affine(z, self.decoder.input_weights()[NUM_INPUTS:])
 
     def decoder_outputs(
         self,
@@ -249,7 +253,11 @@ class SketchRNN(nn.Module):
         dropout = dropout_mask(self.decoder, batch.steps, keep, generator)
         state = self.initial_state(z, batch.num_drawings)
         h, final = run(self.decoder, batch.inputs, self.of_z(z), batch.steps, state, dropout, keep)
-        return torch.addmm(self.b_y, h, self.W_y), final
+        return self.outputs(h), final
+
+    def outputs(self, h: Tensor) -> Tensor:
+        """The outputs y (P, 3 + 6 M) of the decoder's h (P, decoder_size)."""
+        return affine(h, self.W_y, self.b_y)
 
     def pack_drawings(
         self, drawings: Sequence[Drawing], *, padded: bool = False
@@ -313,17 +321,7 @@ class SketchRNN(nn.Module):
         Raises:
             ValueError: the model is decoder only.
         """
-        if not (self.config.conditional and len(drawings) > 1 and compiled.runs_on(self.W_mu)):
-            parts = [self.encode([drawing]) for drawing in drawings]
-            empty = np.zeros((0, self.config.z_size), np.float32)
-            return np.concatenate([empty, *(mu for mu, _ in parts)]), np.concatenate([empty, *(s for _, s in parts)])
-        mu = np.zeros((len(drawings), self.config.z_size), np.float32)
-        sigma = np.ones_like(mu)
-        for start, end in _chunks(list(map(len, drawings))):
-            batch, order = self.pack_drawings(list(map(self.placed, drawings[start:end])))
-            # the kernels treat every row alike; a product of torch does so in one shape only
-            for place, h in zip(start + order, self._last_outputs(batch, 1.0, None).split(1), strict=True):
-                alone = h.clone()
-                mu[place] = (alone @ self.W_mu + self.b_mu).numpy()
-                sigma[place] = torch.exp((alone @ self.W_sigma + self.b_sigma) / 2).numpy()
-        return mu, sigma
+        if not drawings or compiled.runs_on(self.W_mu):  # the kernels treat every row alike
+            return self.encode(drawings)
+        mu, sigma = zip(*(self.encode([drawing]) for drawing in drawings), strict=True)
+        return np.concatenate(mu), np.concatenate(sigma)
