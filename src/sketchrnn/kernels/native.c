@@ -16,6 +16,12 @@
 #include <xmmintrin.h>
 #endif
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAS_SHUFFLES 1
+#endif
+#endif
+
 #ifndef REAL_BITS
 #define REAL_BITS 32
 #endif
@@ -44,6 +50,38 @@ enum { KC = 512 };       /* rows that a gradient takes together */
 enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
 
 typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
+
+/* A (4, 4), rows `lda` apart, turned around into rows `apart` numbers from one to the next. */
+static inline void turn_square(const real *A, long lda, real *to, long apart)
+{
+#if HAS_SHUFFLES
+    typedef real quad __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+    quad a = *(const quad *)A, b = *(const quad *)(A + lda);
+    quad c = *(const quad *)(A + 2 * lda), d = *(const quad *)(A + 3 * lda);
+    quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    *(quad *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(quad *)(to + apart) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    ab = __builtin_shufflevector(a, b, 2, 6, 3, 7), cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(quad *)(to + 2 * apart) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(quad *)(to + 3 * apart) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+#else
+    for (int k = 0; k < 4; k++)
+        for (int r = 0; r < 4; r++) to[k * apart + r] = A[r * lda + k];
+#endif
+}
+
+/* A (m, K), rows `lda` apart, as (K, m): what a tile reads. */
+static void turn(long m, long K, const real *A, long lda, real *to)
+{
+    long k = 0;
+    for (; m >= 4 && k + 4 <= K; k += 4)
+        for (long r = 0; r < m; r += 4) {
+            long top = r + 4 <= m ? r : m - 4; /* the last square may do some rows again */
+            turn_square(A + top * lda + k, lda, to + k * m + top, m);
+        }
+    for (; k < K; k++)
+        for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
+}
 
 /* C (m, NR) = from + A B: A packed as (k, m), B a panel, `from` NULL for zeros. */
 #define TILE(m)                                                                                                        \
@@ -117,10 +155,7 @@ static void multiply(long top, long bottom, long N, int count, const Part *parts
             long m = group * (i + 1) / tiles - row;
             real *packed = scratch + row * K;
             for (const Part *p = parts; p < parts + count; packed += p->K * m, p++)
-                for (long r = 0; r < m; r++) {
-                    const real *a = p->A + (top + row + r) * p->lda;
-                    for (long k = 0; k < p->K; k++) packed[k * m + r] = a[k];
-                }
+                turn(m, p->K, p->A + (top + row) * p->lda, p->lda, packed);
             row += m;
         }
         for (long panel = first; panel < last; panel++) {
