@@ -31,6 +31,8 @@ typedef double real;
 typedef float real;
 #endif
 
+static void copy(real *to, const real *from, long n) { memcpy(to, from, n * sizeof(real)); }
+
 /* ---- Products ---------------------------------------------------------------------------------------------------
 
    Weights (K, N) are packed in panels of NR columns, each (K, NR) without gaps, the last one filled up with zeros. A
@@ -329,13 +331,13 @@ typedef struct {
     const real *gamma, *beta, *c_gamma, *c_beta;     /* layer norm: (4 size), (4 size), (size), (size) */
     long hyper_size, embedding;                      /* the rest is of the HyperLSTM alone */
     const real *bias;                                /* (4 size) */
-    const real *x, *h;                               /* (inputs, 4 size), (size, 4 size) */
+    const real *h;                                   /* (size, 4 size) */
     const real *hyper_x_h;                           /* to (4 hyper_size) from inputs, h and h_hyper, one above the other */
     const real *hyper_back;                          /* (4 hyper_size, hyper_size): the last of these transposed */
     const real *hyper_gamma, *hyper_beta, *hyper_c_gamma, *hyper_c_beta;
     const real *z, *z_back, *b_z;                    /* (hyper_size, 12 embedding), transposed, (12 embedding) */
-    const real *scale, *scale_back;                  /* 12 of (embedding, size), 12 transposed */
-    long scale_stride, scale_back_stride;            /* numbers from one of them to the next */
+    const real *x, *scale, *scale_back; /* 4 of (inputs, size), 12 of (embedding, size), 12 transposed */
+    long x_stride, scale_stride, scale_back_stride; /* numbers from one of them to the next */
 } Cell;
 
 /* What a step leaves for the way back, a row for every packed row. Of hyper_* the HyperLSTM alone. */
@@ -344,10 +346,7 @@ typedef struct {
     real *gates;       /* (P, 4 size) lstm: i, g, f, o; else the normalised gates. On the way back: their gradients */
     real *deviation;   /* (P, 4) 1 / standard deviation of each gate */
     real *hyper_h, *hyper_c, *hyper_gates, *hyper_deviation;
-    real *z;           /* (P, 12 embedding) */
-    real *xh, *hh;     /* (P, 4 size) W_x x and W_h h; on the way back: gradients of their scales */
-    real *d_xh, *d_hh; /* (P, 4 size), on the way back alone: gradients of W_x x and W_h h */
-    real *d_z;         /* (P, 12 embedding), on the way back alone */
+    real *z, *hh;      /* (P, 12 embedding) and (P, 4 size) W_h h. On the way back: their gradients */
 } Trace;
 
 /* Gates (4 H) from pre-activations to i, g, f, o. */
@@ -526,22 +525,70 @@ static long widest(const Cell *cell)
     return 12 * cell->embedding > most ? 12 * cell->embedding : most;
 }
 
-/* Numbers of scratch that a thread needs: the packed rows of `multiply`, then what `room_of` finds. */
-long scratch_numbers(const Cell *cell)
+/* At most GROUP rows of a HyperLSTM's step, one panel of one gate after the other: what is between the products and the
+   gates stays in the first-level cache. */
+typedef struct {
+    long top, rows, tiles;
+    real *x, *z;                 /* for each tile: (inputs, m) and 12 of (embedding, m) */
+    real *of_x, *of_h, *of_b;    /* (rows, NR): scale of W_x x, scale of W_h h, shift */
+    real *xh;                    /* (rows, NR): W_x x */
+    real *z_rows, *turned;       /* back: for each tile of 12 embeddings (rows, m); (NR, m) */
+} Block;
+
+/* Numbers that a Block needs. */
+static long block_numbers(const Cell *cell) { return GROUP * (cell->inputs + 2 * 12 * cell->embedding + 4 * NR) + MR * NR; }
+
+/* Of a thread's scratch, what the packed rows of `multiply` and a Block have in turn. */
+static long turns_numbers(const Cell *cell)
 {
-    long most = cell->size > cell->hyper_size ? cell->size : cell->hyper_size;
-    return GROUP * widest(cell) + 6 * most + MR * 12 * cell->size;
+    long packed = GROUP * widest(cell), block = cell->kind == 2 ? block_numbers(cell) : 0;
+    return packed > block ? packed : block;
 }
 
-static real *room_of(const Cell *cell, const Team *team) { return team->scratch + GROUP * widest(cell); }
-
-/* (rows, 12 size) the first `count` scales and shifts of the HyperLSTM, from z. */
-static void scales(const Cell *cell, const Team *team, long rows, const real *z, int count, real *out)
+/* Numbers of scratch that a thread needs: those, then what `room_of` finds. */
+long scratch_numbers(const Cell *cell)
 {
-    long H = cell->size, E = cell->embedding;
-    for (int k = 0; k < count; k++)
-        multiply(0, rows, H, 1, &(Part){z + k * E, 12 * E, E}, cell->scale + k * cell->scale_stride, 0, 0, out + k * H,
-                 12 * H, 0, (H + NR - 1) / NR, team->scratch);
+    return turns_numbers(cell) + 6 * (cell->size > cell->hyper_size ? cell->size : cell->hyper_size);
+}
+
+static real *room_of(const Cell *cell, const Team *team) { return team->scratch + turns_numbers(cell); }
+
+/* The row after the last one of a tile. */
+static long end_of(const Block *b, long tile) { return b->rows * (tile + 1) / b->tiles; }
+
+static Block block_of(const Cell *cell, real *room, const Step *step, long top, long rows)
+{
+    long I = cell->inputs, E = cell->embedding;
+    Block b = {.top = top, .rows = rows, .tiles = (rows + MR - 1) / MR, .x = room};
+    b.z = b.x + rows * I, b.of_x = b.z + rows * 12 * E, b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR;
+    b.xh = b.of_b + rows * NR, b.z_rows = b.xh + rows * NR, b.turned = b.z_rows + rows * 12 * E;
+    for (long i = 0, row = 0; i < b.tiles; i++) {
+        long m = end_of(&b, i) - row;
+        turn(m, I, step->x + (top + row) * I, I, b.x + row * I);
+        turn(m, 12 * E, step->row.z + (top + row) * 12 * E, 12 * E, b.z + row * 12 * E);
+        row += m;
+    }
+    return b;
+}
+
+/* Of the columns [left, left + columns) of a gate: W_x x, and the first `count` of its scale, that of W_h h, and the shift. */
+static void block_scales(const Cell *cell, const Step *step, const Block *b, long gate, long left, long columns, int count)
+{
+    long E = cell->embedding, I = cell->inputs, W = width_of(cell);
+    real *to[] = {b->of_x, b->of_h, b->of_b};
+    const real *start = step->start ? step->start + gate * cell->size + left : 0;
+    for (long r = 0; r < b->rows && start; r++)
+        copy(b->xh + r * NR, start + (step->who ? step->who[b->top + r] : b->top + r) * W, columns);
+    for (long i = 0, row = 0; i < b->tiles; i++) {
+        long m = end_of(b, i) - row;
+        real *xh = b->xh + row * NR;
+        TILES[m](I, b->x + row * I, cell->x + gate * cell->x_stride + left * I, start ? xh : 0, NR, xh, NR);
+        for (int k = 0; k < count; k++) {
+            const real *z = b->z + row * 12 * E + (4 * k + gate) * E * m;
+            TILES[m](E, z, cell->scale + (4 * k + gate) * cell->scale_stride + left * E, 0, 0, to[k] + row * NR, NR);
+        }
+        row += m;
+    }
 }
 
 /* Of the small LSTM of a HyperLSTM: the step, and z. */
@@ -561,39 +608,52 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     product(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &small, cell->z);
 }
 
+/* The gates of a HyperLSTM, of some rows, before layer norm. */
+static void scaled_gates(const Cell *cell, const Step *step, long top, long rows, real *room)
+{
+    long H = cell->size;
+    Block b = block_of(cell, room, step, top, rows);
+    for (long gate = 0; gate < 4; gate++)
+        for (long left = 0; left < H; left += NR) {
+            long columns = H - left < NR ? H - left : NR;
+            block_scales(cell, step, &b, gate, left, columns, 3);
+            const real *bias = cell->bias + gate * H + left;
+            for (long r = 0; r < rows; r++) {
+                long at = (top + r) * 4 * H + gate * H + left;
+                const real *xh = b.xh + r * NR, *hh = step->row.hh + at;
+                const real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR;
+                real *gates = step->row.gates + at;
+#pragma omp simd
+                for (long j = 0; j < columns; j++) gates[j] = of_x[j] * xh[j] + of_h[j] * hh[j] + of_b[j] + bias[j];
+            }
+        }
+}
+
 static void step_forward(const Cell *cell, const Team *team, const Step *step)
 {
     long H = cell->size, n = step->n;
     const Trace *row = &step->row;
-    real *room = room_of(cell, team), *wide = room + 6 * (H > cell->hyper_size ? H : cell->hyper_size);
+    real *room = room_of(cell, team);
     Part x_h[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}};
     if (cell->kind == 2) {
         hyper_forward(cell, team, step);
-        product(team, n, 4 * H, row->xh, 4 * H, step->start, width_of(cell), step->who, 1, x_h, cell->x);
         product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h);
     } else {
         product(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, x_h, cell->x_h);
     }
     long bottom = last_of(team, n);
-    for (long top = first_of(team, n); top < bottom; top += MR) {
-        long rows = bottom - top < MR ? bottom - top : MR;
-        if (cell->kind == 2) scales(cell, team, rows, row->z + top * 12 * cell->embedding, 12, wide);
+    for (long top = first_of(team, n); top < bottom; top += GROUP) {
+        long rows = bottom - top < GROUP ? bottom - top : GROUP;
+        if (cell->kind == 2) scaled_gates(cell, step, top, rows, team->scratch);
         for (long r = top; r < top + rows; r++) {
             real *gates = row->gates + r * 4 * H;
             const uint8_t *mask = step->mask ? step->mask + r * H : 0;
             const real *c_before = step->c_before + r * H;
-            if (cell->kind == 0) {
+            if (cell->kind == 0)
                 lstm_forward(H, gates, mask, step->scale, c_before, row->c + r * H, row->h + r * H);
-                continue;
-            }
-            if (cell->kind == 2) {
-                const real *xh = row->xh + r * 4 * H, *hh = row->hh + r * 4 * H, *of_x = wide + (r - top) * 12 * H;
-#pragma omp simd
-                for (long u = 0; u < 4 * H; u++)
-                    gates[u] = of_x[u] * xh[u] + of_x[u + 4 * H] * hh[u] + of_x[u + 8 * H] + cell->bias[u];
-            }
-            norm_forward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale, c_before, row->c + r * H,
-                         row->h + r * H, room);
+            else
+                norm_forward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale, c_before,
+                             row->c + r * H, row->h + r * H, room);
         }
     }
 }
@@ -614,6 +674,8 @@ typedef struct {
     real *d_start;                   /* (B, width), zeros: back, its gradient */
     real *sums;                      /* (threads, 10 size + 10 hyper_size + 4 size), zeros: back, gradients of gamma,
                                         beta, c_gamma, c_beta, the same of the small LSTM, bias */
+    real *d_x, *d_scale;             /* (threads, inputs, 4 size) and (threads, 12, embedding, size), zeros: back, the
+                                        gradients of W_x and of the scales of a HyperLSTM */
 } Pass;
 
 static Trace at(const Cell *cell, const Trace *all, long row)
@@ -625,8 +687,7 @@ static Trace at(const Cell *cell, const Trace *all, long row)
     if (cell->kind == 2) {
         t.hyper_h += row * S, t.hyper_c += row * S;
         t.hyper_gates += row * 4 * S, t.hyper_deviation += row * 4;
-        t.z += row * 12 * E, t.xh += row * 4 * H, t.hh += row * 4 * H;
-        if (t.d_xh) t.d_xh += row * 4 * H, t.d_hh += row * 4 * H, t.d_z += row * 12 * E;
+        t.z += row * 12 * E, t.hh += row * 4 * H;
     }
     return t;
 }
@@ -646,8 +707,6 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
     step.row = at(cell, trace, row);
     return step;
 }
-
-static void copy(real *to, const real *from, long n) { memcpy(to, from, n * sizeof(real)); }
 
 void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *scratch)
 {
@@ -673,31 +732,68 @@ void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trac
     }
 }
 
-/* Of the rows [top, top + rows) of a HyperLSTM's step: from the gradients of its gates to those of W_x x, W_h h and z. */
-static void scales_backward(const Cell *cell, const Team *team, const Trace *row, long top, long rows, real *wide,
-                            real *d_bias)
+/* Of some rows of a HyperLSTM's step: from the gradients of its gates to those of all that they are made of. */
+static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, const Step *step, long top, long rows,
+                                  real *d_bias, real *room)
 {
-    long H = cell->size, E = cell->embedding;
-    scales(cell, team, rows, row->z + top * 12 * E, 8, wide);
-    for (long r = top; r < top + rows; r++) {
-        const real *gates = row->gates + r * 4 * H, *of_x = wide + (r - top) * 12 * H;
-        real *xh = row->xh + r * 4 * H, *hh = row->hh + r * 4 * H;
-        real *d_xh = row->d_xh + r * 4 * H, *d_hh = row->d_hh + r * 4 * H;
-#pragma omp simd
-        for (long u = 0; u < 4 * H; u++) {
-            real d = gates[u];
-            d_bias[u] += d;
-            d_xh[u] = d * of_x[u];
-            d_hh[u] = d * of_x[u + 4 * H];
-            xh[u] *= d;
-            hh[u] *= d;
+    long H = cell->size, E = cell->embedding, I = cell->inputs, W = width_of(cell);
+    real *d_x = pass->d_x + me * I * 4 * H, *d_scale = pass->d_scale + me * 12 * E * H;
+    Block b = block_of(cell, room, step, top, rows);
+    real *z = step->row.z + top * 12 * E;
+    long cuts = (E + MR - 1) / MR; /* of the embedding, into tiles */
+    for (long k = 0; k < 12; k++)
+        for (long i = 0, e = 0; i < cuts; i++) {
+            long m = E * (i + 1) / cuts - e;
+            for (long r = 0; r < rows; r++) copy(b.z_rows + (k * E + e) * rows + r * m, z + r * 12 * E + k * E + e, m);
+            e += m;
         }
-    }
-    for (int k = 0; k < 12; k++) {
-        const real *from = (k < 4 ? row->xh : k < 8 ? row->hh : row->gates) + top * 4 * H + k % 4 * H;
-        multiply(0, rows, E, 1, &(Part){from, 4 * H, H}, cell->scale_back + k * cell->scale_back_stride, 0, 0,
-                 row->d_z + top * 12 * E + k * E, 12 * E, 0, (E + NR - 1) / NR, team->scratch);
-    }
+    memset(z, 0, rows * 12 * E * sizeof(real)); /* from here on its gradient */
+    for (long gate = 0; gate < 4; gate++)
+        for (long left = 0; left < H; left += NR) {
+            long columns = H - left < NR ? H - left : NR, column = gate * H + left;
+            block_scales(cell, step, &b, gate, left, columns, 2);
+            for (long r = 0; r < rows; r++) {
+                const real *d = step->row.gates + (top + r) * 4 * H + column, *x = step->x + (top + r) * I;
+                real *hh = step->row.hh + (top + r) * 4 * H + column, *d_start = pass->d_start + (top + r) * W + column;
+                real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR, *xh = b.xh + r * NR;
+#pragma omp simd
+                for (long j = 0; j < columns; j++) {
+                    real d_xh = d[j] * of_x[j], d_hh = d[j] * of_h[j];
+                    d_bias[column + j] += d[j];
+                    d_start[j] += d_xh;
+                    of_x[j] = d[j] * xh[j]; /* now the gradients of the three */
+                    of_h[j] = d[j] * hh[j];
+                    of_b[j] = d[j];
+                    xh[j] = d_xh;
+                    hh[j] = d_hh;
+                }
+                for (long i = 0; i < I; i++) {
+                    real *to = d_x + i * 4 * H + column;
+#pragma omp simd
+                    for (long j = 0; j < columns; j++) to[j] += x[i] * xh[j];
+                }
+            }
+            const real *d[] = {b.of_x, b.of_h, b.of_b};
+            for (long k = 0; k < 3; k++) {
+                long which = 4 * k + gate;
+                for (long i = 0, e = 0; i < cuts; i++) {
+                    long m = E * (i + 1) / cuts - e;
+                    real *to = d_scale + (which * E + e) * H + left;
+                    tile(m, rows, b.z_rows + (which * E + e) * rows, d[k], to, H, to, H, columns);
+                    e += m;
+                }
+                for (long i = 0, row = 0; i < b.tiles; i++) {
+                    long m = end_of(&b, i) - row;
+                    turn(m, columns, d[k] + row * NR, NR, b.turned);
+                    for (long e = 0; e < E; e += NR) {
+                        const real *back = cell->scale_back + which * cell->scale_back_stride + (e / NR * H + left) * NR;
+                        real *to = z + row * 12 * E + which * E + e;
+                        tile(m, columns, b.turned, back, to, 12 * E, to, 12 * E, width(e / NR, E));
+                    }
+                    row += m;
+                }
+            }
+        }
 }
 
 static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h,
@@ -705,12 +801,11 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n, W = width_of(cell);
     const Trace *row = &step->row;
-    long most = H > S ? H : S;
-    real *room = room_of(cell, team), *wide = room + 6 * most;
+    real *room = room_of(cell, team);
     real *sums = pass->sums + team->me * (14 * H + 10 * S);
     long bottom = last_of(team, n);
-    for (long top = first_of(team, n); top < bottom; top += MR) {
-        long rows = bottom - top < MR ? bottom - top : MR;
+    for (long top = first_of(team, n); top < bottom; top += GROUP) {
+        long rows = bottom - top < GROUP ? bottom - top : GROUP;
         for (long r = top; r < top + rows; r++) {
             real *gates = row->gates + r * 4 * H, *dh = pass->h_last + r * H, *dc = pass->c_last + r * H;
             const uint8_t *mask = step->mask ? step->mask + r * H : 0;
@@ -725,9 +820,12 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
                 norm_backward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale,
                               step->c_before + r * H, row->c + r * H, dh, dc, sums, room);
         }
-        if (cell->kind == 2) scales_backward(cell, team, row, top, rows, wide, sums + 10 * H + 10 * S);
+        if (cell->kind == 2) {
+            scaled_gates_backward(cell, team->me, pass, step, top, rows, sums + 10 * H + 10 * S, team->scratch);
+            continue;
+        }
         for (long r = top; r < top + rows; r++) {
-            const real *d = (cell->kind == 2 ? row->d_xh : row->gates) + r * 4 * H;
+            const real *d = row->gates + r * 4 * H;
             real *to = pass->d_start + r * W;
 #pragma omp simd
             for (long u = 0; u < 4 * H; u++) to[u] += d[u];
@@ -739,7 +837,7 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
         product(team, n, H, pass->h_last, H, 0, 0, 0, 1, &gates, cell->h_back);
         return;
     }
-    Part of_z = {row->d_z, 12 * E, 12 * E};
+    Part of_z = {row->z, 12 * E, 12 * E};
     product(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z, cell->z_back);
     for (long r = first_of(team, n); r < bottom; r++) {
         real *gates = row->hyper_gates + r * 4 * S;
@@ -750,7 +848,7 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
         for (long u = 0; u < 4 * S; u++) to[u] += gates[u];
     }
     if (!by_rows(team, n)) wait_for_all(team);
-    Part gates[] = {{row->d_hh, 4 * H, 4 * H}, {row->hyper_gates, 4 * S, 4 * S}};
+    Part gates[] = {{row->hh, 4 * H, 4 * H}, {row->hyper_gates, 4 * S, 4 * S}};
     product(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, gates + 1, cell->hyper_back);
     product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back);
 }
@@ -940,7 +1038,7 @@ typedef struct {
 long sampler_numbers(const Cell *cell, long M)
 {
     long all = (3 + 6 * M) + 4 * cell->size + 4;
-    return cell->kind < 2 ? all : all + 4 + 4 * cell->hyper_size + 12 * cell->embedding + 8 * cell->size;
+    return cell->kind < 2 ? all : all + 4 + 4 * cell->hyper_size + 12 * cell->embedding + 4 * cell->size;
 }
 
 /* An index drawn by inverting the sum of softmax(logits / temperature) at `chance`; the largest logit at 0. */
@@ -1005,7 +1103,6 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
     trace.gates = next, next += 4 * H * B;
     if (cell->kind == 2) {
         trace.hyper_gates = next, next += 4 * S * B;
-        trace.xh = next, next += 4 * H * B;
         trace.hh = next, next += 4 * H * B;
         trace.z = next, next += 12 * E * B;
         trace.hyper_deviation = next, next += 4 * B;

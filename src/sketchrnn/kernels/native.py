@@ -19,22 +19,22 @@ from torch.autograd.function import once_differentiable
 from sketchrnn.kernels.compiled import address, call, fill, kernels, struct
 
 WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
-MOST_SPARE = 4  # rooms of a training step: two encoders, a decoder, and the way back of a HyperLSTM
+MOST_SPARE = 3  # rooms of a training step: two encoders and a decoder
 
 # The structs of native.c.
 _Cell = struct(
     "Cell", "kind:n", "inputs:n", "size:n", "x_h", "h_back", "gamma", "beta", "c_gamma", "c_beta",
-    "hyper_size:n", "embedding:n", "bias", "x", "h", "hyper_x_h", "hyper_back",
-    "hyper_gamma", "hyper_beta", "hyper_c_gamma", "hyper_c_beta", "z", "z_back", "b_z", "scale", "scale_back",
-    "scale_stride:n", "scale_back_stride:n",
+    "hyper_size:n", "embedding:n", "bias", "h", "hyper_x_h", "hyper_back",
+    "hyper_gamma", "hyper_beta", "hyper_c_gamma", "hyper_c_beta", "z", "z_back", "b_z", "x", "scale", "scale_back",
+    "x_stride:n", "scale_stride:n", "scale_back_stride:n",
 )  # fmt: skip
 _Trace = struct(
     "Trace", "h", "c", "gates", "deviation", "hyper_h", "hyper_c", "hyper_gates",
-    "hyper_deviation", "z", "xh", "hh", "d_xh", "d_hh", "d_z",
+    "hyper_deviation", "z", "hh",
 )  # fmt: skip
 _Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
-    "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums",
+    "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
 )  # fmt: skip
 _Inputs = struct("Inputs", "rows", "first", "from", "width:n", "apart:n")
 _Path = struct(
@@ -117,18 +117,18 @@ def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
     assert w.hyper_h is not None
     assert w.hyper_hyper is not None
     assert w.z is not None
-    scale = torch.stack([_packed(matrix) for matrix in w.scale])
+    x, scale = (torch.stack([_packed(part) for part in parts]) for parts in (w.x.chunk(4, dim=1), w.scale))
     values |= dict(
         hyper_size=w.hyper_size, embedding=w.scale.shape[1], bias=w.bias, hyper_gamma=w.hyper_gamma,
         hyper_beta=w.hyper_beta, hyper_c_gamma=w.hyper_c_gamma, hyper_c_beta=w.hyper_c_beta, b_z=w.b_z,
-        scale=scale, scale_stride=scale.shape[1],
+        x=x, x_stride=x.shape[1], scale=scale, scale_stride=scale.shape[1],
     )  # fmt: skip
     if back:
         scale_back = torch.stack([_packed(matrix.t()) for matrix in w.scale])
         values |= dict(h_back=_packed(w.h.t(), w.hyper_h.t()), hyper_back=_packed(w.hyper_hyper.t()))
         values |= dict(z_back=_packed(w.z.t()), scale_back=scale_back, scale_back_stride=scale_back.shape[1])
     else:
-        values |= dict(x=_packed(w.x), h=_packed(w.h), hyper_x_h=_packed(w.hyper_x, w.hyper_h, w.hyper_hyper))
+        values |= dict(h=_packed(w.h), hyper_x_h=_packed(w.hyper_x, w.hyper_h, w.hyper_hyper))
         values |= dict(z=_packed(w.z))
     return fill(_Cell, w.h, values)
 
@@ -183,7 +183,7 @@ def _trace_widths(w: Weights) -> dict[str, int]:
         widths["deviation"] = 4
     if w.scale is not None:
         widths |= dict(hyper_h=S, hyper_c=S, hyper_gates=4 * S, hyper_deviation=4)
-        widths |= dict(z=w.scale.shape[0] * w.scale.shape[1], xh=4 * H, hh=4 * H)
+        widths |= dict(z=w.scale.shape[0] * w.scale.shape[1], hh=4 * H)
     return widths
 
 
@@ -277,16 +277,16 @@ class _Run(torch.autograd.Function):
             torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
             for d, part in zip(d_last, rest, strict=False)
         ]
-        d_start, sums = x.new_zeros(B, 4 * H + 4 * S), x.new_zeros(threads, 14 * H + 10 * S)
-        if S:
-            more = _Room(len(x), {f"d_{name}": trace[name].shape[1] for name in ("xh", "hh", "z")}, x)
-            trace |= more.parts
+        d_start, sums = x.new_zeros(B, 4 * H + 4 * S), dict(sums=x.new_zeros(threads, 14 * H + 10 * S))
+        if w.scale is not None:
+            sums |= dict(d_x=x.new_zeros(threads, *w.x.shape), d_scale=x.new_zeros(threads, *w.scale.shape))
         read = _read(sizes, x, start, mask, keep, rest[:parts])
-        written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start, sums=sums)
+        written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start) | sums
         structs = _cell(w, back=True), fill(_Pass, x, read | written), fill(_Trace, x, trace)
         scratch = x.new_empty(threads * call("scratch_numbers", x, structs[0]))
         call("backward", x, threads, *structs, scratch, x.new_empty(B, S))
-        grads = _weight_gradients(w, read, trace, sums.sum(dim=0), threads)
+        sums = {name: part.sum(dim=0) for name, part in sums.items()}
+        grads = _weight_gradients(w, read, trace, sums, threads)
         of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
         return None, None, None if start is None else d_start, None, None, None, None, *d_state, *of_weights
 
@@ -307,12 +307,12 @@ def _last(state: Sequence[Tensor]) -> dict[str, Any]:
 
 
 def _weight_gradients(
-    w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: Tensor, threads: int
+    w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: dict[str, Tensor], threads: int
 ) -> dict[str, Tensor]:
     """One product over all rows for each matrix; `sums` holds what the kernels added up on the way."""
     H, S, x, sizes = len(w.h), w.hyper_size, read["x"], read["sizes"]
     names = ("gamma", "beta", "c_gamma", "c_beta")
-    parts = sums.split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
+    parts = sums["sums"].split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
     # the row that each row's step started from: of the step before, or of the state before the first
     first = int(sizes[0])
@@ -324,23 +324,19 @@ def _weight_gradients(
     if w.scale is None:
         d_x, d_h = gradient(trace["gates"], (x, None, None), before)
         return grads | dict(x=d_x, h=d_h)
-    E, d_small, d_z, z = w.scale.shape[1], trace["hyper_gates"], trace["d_z"], trace["z"]
+    d_z = trace["z"]
     d_hyper_x, d_hyper_h, d_hyper = gradient(
-        d_small, (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
+        trace["hyper_gates"], (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
     )
-    d_scale = [
-        gradient(source[:, gate * H : (gate + 1) * H], (z[:, k * E : (k + 1) * E], None, None))[0]
-        for k, (source, gate) in enumerate((trace[name], gate) for name in ("xh", "hh", "gates") for gate in range(4))
-    ]
     return grads | dict(
-        x=gradient(trace["d_xh"], (x, None, None))[0],
-        h=gradient(trace["d_hh"], before)[0],
+        x=sums["d_x"],
+        h=gradient(trace["hh"], before)[0],
         hyper_x=d_hyper_x,
         hyper_h=d_hyper_h,
         hyper_hyper=d_hyper,
         z=gradient(d_z, (trace["hyper_h"], None, None))[0],
         b_z=d_z.sum(dim=0),
-        scale=torch.stack(d_scale),
+        scale=sums["d_scale"],
     )
 
 
