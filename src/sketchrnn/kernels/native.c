@@ -85,9 +85,10 @@ static void turn(long m, long K, const real *A, long lda, real *to)
         for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
 }
 
-/* C (m, NR) = from + A B: A packed as (k, m), B a panel, `from` NULL for zeros. */
+/* C (m, NR) = from + A B: A turned around, (k, m), B a panel, `from` NULL for zeros. */
 #define TILE(m)                                                                                                        \
-    static void tile_##m(long k, const real *a, const real *b, const real *from, long ldf, real *c, long ldc)          \
+    static void tile_##m(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,          \
+                         long ldc)                                                                                     \
     {                                                                                                                  \
         vec sum[m][2];                                                                                                 \
         _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
@@ -95,7 +96,7 @@ static void turn(long m, long K, const real *A, long lda, real *to)
             sum[r][0] = from ? *(const vec *)(from + r * ldf) : (vec){0};                                              \
             sum[r][1] = from ? *(const vec *)(from + r * ldf + LANES) : (vec){0};                                      \
         }                                                                                                              \
-        for (; k > 0; k--, a += m, b += NR) {                                                                          \
+        for (; k > 0; k--, a += lda, b += NR) {                                                                        \
             vec left = *(const vec *)b, right = *(const vec *)(b + LANES);                                             \
             _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                       \
             {                                                                                                          \
@@ -114,7 +115,7 @@ TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #endif
 
-typedef void Tile(long, const real *, const real *, const real *, long, real *, long);
+typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
 static Tile *const TILES[MR + 1] = {
     0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -126,16 +127,16 @@ static Tile *const TILES[MR + 1] = {
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
 /* The same with a panel of which so many columns are there. */
-static void tile(long m, long k, const real *a, const real *b, const real *from, long ldf, real *c, long ldc,
+static void tile(long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc,
                  int columns)
 {
     if (columns == NR) {
-        TILES[m](k, a, b, from, ldf, c, ldc);
+        TILES[m](k, a, lda, b, from, ldf, c, ldc);
         return;
     }
     real edge[MR * NR] = {0};
     for (long r = 0; r < m && from; r++) memcpy(edge + r * NR, from + r * ldf, columns * sizeof(real));
-    TILES[m](k, a, b, from ? edge : 0, NR, edge, NR);
+    TILES[m](k, a, lda, b, from ? edge : 0, NR, edge, NR);
     for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
 }
 
@@ -165,7 +166,7 @@ static void multiply(long top, long bottom, long N, int count, const Part *parts
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
-                tile(m, K, scratch + row * K, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
+                tile(m, K, scratch + row * K, m, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
                 row += m;
             }
         }
@@ -532,7 +533,7 @@ typedef struct {
     real *x, *z;                 /* for each tile: (inputs, m) and 12 of (embedding, m) */
     real *of_x, *of_h, *of_b;    /* (rows, NR): scale of W_x x, scale of W_h h, shift */
     real *xh;                    /* (rows, NR): W_x x */
-    real *z_rows, *turned;       /* back: for each tile of 12 embeddings (rows, m); (NR, m) */
+    real *z_rows, *turned;       /* back: (rows, 12 embedding); (NR, m) */
 } Block;
 
 /* Numbers that a Block needs. */
@@ -576,16 +577,21 @@ static void block_scales(const Cell *cell, const Step *step, const Block *b, lon
 {
     long E = cell->embedding, I = cell->inputs, W = width_of(cell);
     real *to[] = {b->of_x, b->of_h, b->of_b};
-    const real *start = step->start ? step->start + gate * cell->size + left : 0;
-    for (long r = 0; r < b->rows && start; r++)
-        copy(b->xh + r * NR, start + (step->who ? step->who[b->top + r] : b->top + r) * W, columns);
+    const real *start = step->start ? step->start + gate * cell->size + left : 0, *from = b->xh;
+    long apart = NR;
+    if (start && !step->who && columns == NR) /* where it lies */
+        from = start + b->top * W, apart = W;
+    else
+        for (long r = 0; r < b->rows && start; r++)
+            copy(b->xh + r * NR, start + (step->who ? step->who[b->top + r] : b->top + r) * W, columns);
     for (long i = 0, row = 0; i < b->tiles; i++) {
         long m = end_of(b, i) - row;
         real *xh = b->xh + row * NR;
-        TILES[m](I, b->x + row * I, cell->x + gate * cell->x_stride + left * I, start ? xh : 0, NR, xh, NR);
+        TILES[m](I, b->x + row * I, m, cell->x + gate * cell->x_stride + left * I, start ? from + row * apart : 0, apart,
+                 xh, NR);
         for (int k = 0; k < count; k++) {
             const real *z = b->z + row * 12 * E + (4 * k + gate) * E * m;
-            TILES[m](E, z, cell->scale + (4 * k + gate) * cell->scale_stride + left * E, 0, 0, to[k] + row * NR, NR);
+            TILES[m](E, z, m, cell->scale + (4 * k + gate) * cell->scale_stride + left * E, 0, 0, to[k] + row * NR, NR);
         }
         row += m;
     }
@@ -741,19 +747,14 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
     Block b = block_of(cell, room, step, top, rows);
     real *z = step->row.z + top * 12 * E;
     long cuts = (E + MR - 1) / MR; /* of the embedding, into tiles */
-    for (long k = 0; k < 12; k++)
-        for (long i = 0, e = 0; i < cuts; i++) {
-            long m = E * (i + 1) / cuts - e;
-            for (long r = 0; r < rows; r++) copy(b.z_rows + (k * E + e) * rows + r * m, z + r * 12 * E + k * E + e, m);
-            e += m;
-        }
+    copy(b.z_rows, z, rows * 12 * E);
     memset(z, 0, rows * 12 * E * sizeof(real)); /* from here on its gradient */
     for (long gate = 0; gate < 4; gate++)
         for (long left = 0; left < H; left += NR) {
             long columns = H - left < NR ? H - left : NR, column = gate * H + left;
             block_scales(cell, step, &b, gate, left, columns, 2);
             for (long r = 0; r < rows; r++) {
-                const real *d = step->row.gates + (top + r) * 4 * H + column, *x = step->x + (top + r) * I;
+                const real *d = step->row.gates + (top + r) * 4 * H + column;
                 real *hh = step->row.hh + (top + r) * 4 * H + column, *d_start = pass->d_start + (top + r) * W + column;
                 real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR, *xh = b.xh + r * NR;
 #pragma omp simd
@@ -767,19 +768,15 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                     xh[j] = d_xh;
                     hh[j] = d_hh;
                 }
-                for (long i = 0; i < I; i++) {
-                    real *to = d_x + i * 4 * H + column;
-#pragma omp simd
-                    for (long j = 0; j < columns; j++) to[j] += x[i] * xh[j];
-                }
             }
+            tile(I, rows, step->x + top * I, I, b.xh, d_x + column, 4 * H, d_x + column, 4 * H, columns);
             const real *d[] = {b.of_x, b.of_h, b.of_b};
             for (long k = 0; k < 3; k++) {
                 long which = 4 * k + gate;
                 for (long i = 0, e = 0; i < cuts; i++) {
                     long m = E * (i + 1) / cuts - e;
                     real *to = d_scale + (which * E + e) * H + left;
-                    tile(m, rows, b.z_rows + (which * E + e) * rows, d[k], to, H, to, H, columns);
+                    tile(m, rows, b.z_rows + which * E + e, 12 * E, d[k], to, H, to, H, columns);
                     e += m;
                 }
                 for (long i = 0, row = 0; i < b.tiles; i++) {
@@ -788,7 +785,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                     for (long e = 0; e < E; e += NR) {
                         const real *back = cell->scale_back + which * cell->scale_back_stride + (e / NR * H + left) * NR;
                         real *to = z + row * 12 * E + which * E + e;
-                        tile(m, columns, b.turned, back, to, 12 * E, to, 12 * E, width(e / NR, E));
+                        tile(m, columns, b.turned, m, back, to, 12 * E, to, 12 * E, width(e / NR, E));
                     }
                     row += m;
                 }
@@ -879,7 +876,7 @@ typedef struct {
     long width, apart;         /* numbers of a row, and from one row to the next */
 } Inputs;
 
-long gradient_numbers(long M) { return KC * (2 * M + NR); }
+long gradient_numbers(long M) { return KC * (M + NR); }
 
 /* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together, D's rows `ldd` apart.
    `scratch` holds gradient_numbers(M) for every thread. */
@@ -892,7 +889,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, gradient_numbers(M));
-        real *stack = team.scratch, *packed = stack + KC * M, *panel = packed + KC * M;
+        real *stack = team.scratch, *panel = stack + KC * M;
         long begin = first_of(&team, panels), end = last_of(&team, panels);
         for (long top = 0; top < P && begin < end; top += KC) {
             long depth = P - top < KC ? P - top : KC;
@@ -905,12 +902,6 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                            in->width * sizeof(real));
                 }
             }
-            for (long i = 0, row = 0; i < tiles; i++) {
-                long m = M * (i + 1) / tiles - row;
-                for (long k = 0; k < depth; k++)
-                    memcpy(packed + row * depth + k * m, stack + k * M + row, m * sizeof(real));
-                row += m;
-            }
             for (long p = begin; p < end; p++) {
                 int columns = width(p, N);
                 for (long k = 0; k < depth; k++) {
@@ -920,7 +911,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                 for (long i = 0, row = 0; i < tiles; i++) {
                     long m = M * (i + 1) / tiles - row;
                     real *c = out + row * N + p * NR;
-                    tile(m, depth, packed + row * depth, panel, top ? c : 0, N, c, N, columns);
+                    tile(m, depth, stack + row, M, panel, top ? c : 0, N, c, N, columns);
                     row += m;
                 }
             }
