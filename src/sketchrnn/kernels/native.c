@@ -183,15 +183,12 @@ void pack(long K, long N, const real *W, long sk, long sn, long above, long all,
     for (long panel = 0; panel < (N + NR - 1) / NR; panel++) {
         int columns = width(panel, N);
         real *to = panels + (panel * all + above) * NR;
-        if (sn == 1) {
+        const real *from = W + panel * NR * sn;
+        if (sk == 1 && columns == NR)
+            turn(NR, K, from, sn, to);
+        else
             for (long k = 0; k < K; k++)
-                for (int j = 0; j < NR; j++) to[k * NR + j] = j < columns ? W[k * sk + panel * NR + j] : 0;
-        } else { /* in square blocks, since one of the two sides is far apart in memory */
-            for (long block = 0; block < K; block += NR)
-                for (int j = 0; j < NR; j++)
-                    for (long k = block; k < K && k < block + NR; k++)
-                        to[k * NR + j] = j < columns ? W[k * sk + (panel * NR + j) * sn] : 0;
-        }
+                for (int j = 0; j < NR; j++) to[k * NR + j] = j < columns ? from[k * sk + j * sn] : 0;
     }
 }
 
