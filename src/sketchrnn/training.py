@@ -523,8 +523,9 @@ def _told_not_raised() -> Iterator[None]:
 @contextmanager
 def fast_steps(device: torch.device) -> Iterator[None]:
     """How a thread trains fast: on the CPU, gradients fade into denormal numbers, which are a hundred times slower, so
-    they count as 0 in it meanwhile; memory that is kept from step to step is freed at the end."""
+    they count as 0 in it meanwhile; memory is kept from step to step and freed at the end."""
     torch.set_flush_denormal(device.type == "cpu")
+    native.keep_memory()
     try:
         yield
     finally:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -225,10 +226,33 @@ class _Room:
             self.spare.append((self.width, self.buffer))
 
 
+def keep_memory() -> None:
+    """Lets the process keep memory that it frees, where the C library can be told so (glibc): rooms are the most of what a
+    step needs anew, not all."""
+    mallopt = _of_libc("mallopt")
+    if mallopt is not None:
+        if not mallopt(_MMAP_THRESHOLD, 1 << 30):
+            mallopt(_MMAP_THRESHOLD, 1 << 25)  # the most that older ones take
+        mallopt(_TRIM_THRESHOLD, 1 << 30)
+
+
 def give_back_memory() -> None:
-    """Frees what is kept for the next pass."""
+    """Frees what is kept for the next pass, and what `keep_memory` kept."""
     with _Room.lock:
         _Room.spare.clear()
+    mallopt, trim = _of_libc("mallopt"), _of_libc("malloc_trim")
+    if mallopt is not None and trim is not None:
+        mallopt(_MMAP_THRESHOLD, 1 << 25)  # where glibc's own thresholds come to when they follow what is freed
+        mallopt(_TRIM_THRESHOLD, 1 << 26)
+        trim(0)
+
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of malloc.h
+
+
+def _of_libc(name: str) -> Any:
+    """A function of the C library; None where it has none of that name."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 class _Run(torch.autograd.Function):
