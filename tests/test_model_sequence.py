@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sketchrnn.model.cells import LSTMCell, make_cell, zero_state
-from sketchrnn.model.sequence import dropout_mask, packed_layout, run
+from sketchrnn.model.sequence import dropout_mask, packed_layout, run, splitmix64
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -75,6 +75,20 @@ def test_dropout_keeps_the_mean_and_draws_a_new_mask_for_every_row():
     assert len({bytes(row.numpy()) for row in mask}) == 2000
     assert dropout_mask(cell, layout, 1.0, None) is None
     assert dropout_mask(cell, layout, 0.999999, torch.Generator().manual_seed(0)).double().mean() > 0.9999
+
+
+def test_dropout_is_the_same_with_and_without_kernels(monkeypatch):
+    """Its random numbers are those of SplitMix64 (the first of seed 0 as published), however many there are."""
+    published = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]
+    assert [word % 2**64 for word in splitmix64(0, 4).tolist()] == published
+    for size, length in ((1, 1), (3, 85), (16, 16), (257, 300)):
+        masks = []
+        for backend in ("native", "plain"):
+            monkeypatch.setenv("SKETCHRNN_BACKEND", backend)
+            cell, layout = LSTMCell(5, size), packed_layout(np.array([length, 1]))
+            masks.append(dropout_mask(cell, layout, 0.6, torch.Generator().manual_seed(size)))
+        assert torch.equal(*masks)
+        assert masks[0].shape == (length + 1, size)
 
 
 def test_dropout_is_without_memory_loss(model):

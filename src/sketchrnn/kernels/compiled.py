@@ -26,6 +26,10 @@ SOURCE = Path(__file__).with_name("native.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 
+# of native.c: what gives nothing back, and what says how many numbers of room another needs
+FUNCTIONS = ("pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop")
+NUMBERS = ("affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers")
+
 
 class Kernels(NamedTuple):
     """The compiled library for one number type, or why there is none."""
@@ -49,9 +53,9 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
         return Kernels(None, "no C compiler was found (cc, gcc or clang; CC names another)")
     try:
         library, version = _built(command, f"-DREAL_BITS={torch.finfo(dtype).bits}")
-        for name in ("pack", "affine", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop"):
+        for name in FUNCTIONS:
             getattr(library, name).restype = None
-        for name in ("affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers"):
+        for name in NUMBERS:
             getattr(library, name).restype = ctypes.c_long
         return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
     except (OSError, subprocess.SubprocessError, AttributeError) as error:

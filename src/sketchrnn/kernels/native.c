@@ -661,6 +661,31 @@ static void step_forward(const Cell *cell, const Team *team, const Step *step)
     }
 }
 
+/* ---- Dropout ---------------------------------------------------------------------------------------------------- */
+
+enum { WORDS = 64 }; /* random words made together */
+
+/* n times 1 where a random number of -32768 to 32767 is below `limit`, else 0. Each word of SplitMix64 (Steele et al., 2014)
+   is four of them. */
+void dropout(long threads, long n, uint64_t seed, long limit, uint8_t *mask)
+{
+    long blocks = (n + 4 * WORDS - 1) / (4 * WORDS);
+#pragma omp parallel for schedule(static) num_threads((int)threads)
+    for (long block = 0; block < blocks; block++) {
+        uint64_t words[WORDS];
+        int16_t chance[4 * WORDS];
+        for (uint64_t w = 0; w < WORDS; w++) {
+            uint64_t x = seed + (block * WORDS + w + 1) * 0x9e3779b97f4a7c15u;
+            x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+            x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+            words[w] = x ^ x >> 31;
+        }
+        memcpy(chance, words, sizeof words);
+        long first = block * 4 * WORDS, count = n - first < 4 * WORDS ? n - first : 4 * WORDS;
+        for (long i = 0; i < count; i++) mask[first + i] = chance[i] < limit;
+    }
+}
+
 /* ---- All steps -------------------------------------------------------------------------------------------------- */
 
 typedef struct {

@@ -227,8 +227,8 @@ class _Room:
 
 
 def keep_memory() -> None:
-    """Lets the process keep memory that it frees, where the C library can be told so (glibc): rooms are the most of what a
-    step needs anew, not all."""
+    """Lets the process keep memory that it frees, where the C library can be told so (glibc): a step needs more anew
+    than rooms."""
     mallopt = _of_libc("mallopt")
     if mallopt is not None:
         if not mallopt(_MMAP_THRESHOLD, 1 << 30):
@@ -409,6 +409,14 @@ def _affine(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
     scratch = x.new_empty(threads * call("affine_numbers", x, K))
     call("affine", x, threads, n, K, N, _whole(x), _packed(W.detach()), _whole(b), out, scratch)
     return out
+
+
+def dropout(like: Tensor, shape: tuple[int, int], seed: int, limit: int) -> Tensor:
+    """uint8 of this shape: 1 where a random int16 is below `limit`, else 0. `seed` is of 63 bits; the random numbers are
+    those of `sequence.splitmix64`, for any type of `like`."""
+    mask = torch.empty(shape, dtype=torch.uint8)
+    call("dropout", like, _threads_for(4 * mask.numel()), mask.numel(), seed, limit, mask)
+    return mask
 
 
 def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:

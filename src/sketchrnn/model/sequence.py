@@ -168,12 +168,23 @@ def dropout_mask(cell: Cell, layout: Layout, keep: float, generator: torch.Gener
     if keep >= 1:
         return None
     # 16 random bits a unit: the chance is right to 1 in 100,000, and four units share the cost of one number
-    words, device = -(-layout.num_rows * cell.size // 4), cell.W_hh.device
-    if device.type == "cpu":  # numpy's generator takes a third of the time of torch's
-        seed = torch.randint(torch.iinfo(torch.int64).max, (), generator=generator)
-        bits = torch.from_numpy(np.random.SFC64(int(seed)).random_raw(words).view(np.int64))
+    shape, limit, device = (layout.num_rows, cell.size), min(round(keep * 65536), 65535) - 32768, cell.W_hh.device
+    words = -(-layout.num_rows * cell.size // 4)
+    if device.type == "cpu":
+        seed = int(torch.randint(torch.iinfo(torch.int64).max, (), generator=generator))
+        if compiled.runs_on(cell.W_hh):
+            return native.dropout(cell.W_hh, shape, seed, limit)
+        bits = splitmix64(seed, words)
     else:
         bits = torch.empty(words, dtype=torch.int64, device=device)
         bits.random_(torch.iinfo(torch.int64).min, None, generator=generator)
-    chance = bits.view(torch.int16)[: layout.num_rows * cell.size].view(layout.num_rows, cell.size)
-    return (chance < min(round(keep * 65536), 65535) - 32768).view(torch.uint8)
+    chance = bits.view(torch.int16)[: layout.num_rows * cell.size].view(shape)
+    return (chance < limit).view(torch.uint8)
+
+
+def splitmix64(seed: int, count: int) -> Tensor:
+    """(count,) int64, the random numbers of Steele et al. (2014): what the C kernel draws."""
+    x = (torch.arange(1, count + 1) * (0x9E3779B97F4A7C15 - 2**64)).add_(seed)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ (x >> shift & 2 ** (64 - shift) - 1)) * (factor - 2**64)
+    return x ^ (x >> 31 & 2**33 - 1)
