@@ -412,8 +412,8 @@ def _affine(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
 
 
 def dropout(like: Tensor, shape: tuple[int, int], seed: int, limit: int) -> Tensor:
-    """uint8 of this shape: 1 where a random int16 is below `limit`, else 0. `seed` is of 63 bits; the random numbers are
-    those of `sequence.splitmix64`, for any type of `like`."""
+    """uint8 of this shape: 1 where a random int16 is below `limit`, else 0. `seed` is of 63 bits; the random numbers
+    are those of `sequence.splitmix64`, for any type of `like`."""
     mask = torch.empty(shape, dtype=torch.uint8)
     call("dropout", like, _threads_for(4 * mask.numel()), mask.numel(), seed, limit, mask)
     return mask
