@@ -174,6 +174,18 @@ static void multiply(long top, long bottom, long N, int count, const Part *parts
     }
 }
 
+/* C (M, columns) = from + A^T B over K rows: A (K, M), rows `lda` apart, B a panel, `from` C or NULL for zeros. */
+static void transposed(long M, long K, const real *A, long lda, const real *B, const real *from, real *C, long ldc,
+                       int columns)
+{
+    long tiles = (M + MR - 1) / MR;
+    for (long i = 0, row = 0; i < tiles; i++) {
+        long m = M * (i + 1) / tiles - row;
+        tile(m, K, A + row, lda, B, from ? from + row * ldc : 0, ldc, C + row * ldc, ldc, columns);
+        row += m;
+    }
+}
+
 int panel_width(void) { return NR; }
 
 /* Packs W (K, N) with strides `sk`, `sn` as the rows from `above` on of panels that have `all` rows. */
@@ -768,7 +780,6 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
     real *d_x = pass->d_x + me * I * 4 * H, *d_scale = pass->d_scale + me * 12 * E * H;
     Block b = block_of(cell, room, step, top, rows);
     real *z = step->row.z + top * 12 * E;
-    long cuts = (E + MR - 1) / MR; /* of the embedding, into tiles */
     copy(b.z_rows, z, rows * 12 * E);
     memset(z, 0, rows * 12 * E * sizeof(real)); /* from here on its gradient */
     for (long gate = 0; gate < 4; gate++)
@@ -791,16 +802,12 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                     hh[j] = d_hh;
                 }
             }
-            tile(I, rows, step->x + top * I, I, b.xh, d_x + column, 4 * H, d_x + column, 4 * H, columns);
+            transposed(I, rows, step->x + top * I, I, b.xh, d_x + column, d_x + column, 4 * H, columns);
             const real *d[] = {b.of_x, b.of_h, b.of_b};
             for (long k = 0; k < 3; k++) {
                 long which = 4 * k + gate;
-                for (long i = 0, e = 0; i < cuts; i++) {
-                    long m = E * (i + 1) / cuts - e;
-                    real *to = d_scale + (which * E + e) * H + left;
-                    tile(m, rows, b.z_rows + which * E + e, 12 * E, d[k], to, H, to, H, columns);
-                    e += m;
-                }
+                real *of_scale = d_scale + which * E * H + left;
+                transposed(E, rows, b.z_rows + which * E, 12 * E, d[k], of_scale, of_scale, H, columns);
                 for (long i = 0, row = 0; i < b.tiles; i++) {
                     long m = end_of(&b, i) - row;
                     turn(m, columns, d[k] + row * NR, NR, b.turned);
@@ -907,7 +914,6 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
 {
     long M = 0, panels = (N + NR - 1) / NR;
     for (long i = 0; i < count; i++) M += inputs[i].width;
-    long tiles = (M + MR - 1) / MR;
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, gradient_numbers(M));
@@ -930,12 +936,8 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                     memcpy(panel + k * NR, D + (top + k) * ldd + p * NR, columns * sizeof(real));
                     memset(panel + k * NR + columns, 0, (NR - columns) * sizeof(real));
                 }
-                for (long i = 0, row = 0; i < tiles; i++) {
-                    long m = M * (i + 1) / tiles - row;
-                    real *c = out + row * N + p * NR;
-                    tile(m, depth, stack + row, M, panel, top ? c : 0, N, c, N, columns);
-                    row += m;
-                }
+                real *c = out + p * NR;
+                transposed(M, depth, stack, M, panel, top ? c : 0, c, N, columns);
             }
         }
         leave(&team);
