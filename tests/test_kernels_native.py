@@ -52,6 +52,34 @@ def outputs_and_gradients(cell, lengths, conditional, keep):
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "K", "N"), [(1, 1, 1), (3, 5, 31), (11, 7, 33), (73, 130, 64), (145, 40, 123)])
+def test_affine_is_that_of_torch(n, K, N, dtype, monkeypatch):
+    """Forward and every gradient, of rows and weights that lie anyhow, on several threads; each row as if alone."""
+    monkeypatch.setattr(native, "WORK_A_THREAD", 1000)
+    generator = torch.Generator().manual_seed(n)
+
+    def normal(*shape):
+        return torch.randn(*shape, dtype=dtype, generator=generator)
+
+    close = dict(rtol=1e-4, atol=1e-4) if dtype == torch.float32 else dict(rtol=1e-12, atol=1e-12)
+    b = normal(N).requires_grad_()
+    gradient = normal(N).expand(n, N)
+    for x in (normal(n, K), normal(n, 2 * K)[:, ::2]):
+        for W in (normal(K, N), normal(N, K).t(), normal(2 * K, N)[::2]):
+            leaves = [x.requires_grad_(), W.requires_grad_(), b]
+            y = native.affine(x, W, b)
+            torch.testing.assert_close(y, x @ W + b, **close)
+            theirs = torch.autograd.grad(x @ W + b, leaves, gradient)
+            ours = torch.autograd.grad(y, leaves, gradient, retain_graph=True)
+            torch.testing.assert_close(ours, theirs, **close)
+            for leaf, alone in zip(leaves, theirs, strict=True):  # the others need none
+                torch.testing.assert_close(torch.autograd.grad(y, leaf, gradient, retain_graph=True)[0], alone, **close)
+            torch.testing.assert_close(native.affine(x, W), x @ W, **close)
+            assert all(torch.equal(native.affine(x[k : k + 1], W, b)[0], y[k]) for k in range(n))
+
+
+@needs_compiler
 # Less than a panel; neither a whole number of panels nor of vectors, also shared out among threads.
 @pytest.mark.parametrize(("size", "threads"), [(12, 1), (37, 1), (37, 3)])
 @pytest.mark.parametrize("lengths", LENGTHS)

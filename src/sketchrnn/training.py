@@ -523,10 +523,12 @@ def _told_not_raised() -> Iterator[None]:
 @contextmanager
 def fast_steps(device: torch.device) -> Iterator[None]:
     """How a thread trains fast: on the CPU, gradients fade into denormal numbers, which are a hundred times slower, so
-    they count as 0 in it meanwhile; memory is kept from step to step and freed at the end."""
-    torch.set_flush_denormal(device.type == "cpu")
-    native.keep_memory()
+    they count as 0 in it meanwhile; memory is kept from step to step and freed at the end. Not to be nested."""
+    on_cpu = device.type == "cpu"
     try:
+        torch.set_flush_denormal(on_cpu)
+        if on_cpu:
+            native.keep_memory()
         yield
     finally:
         torch.set_flush_denormal(False)

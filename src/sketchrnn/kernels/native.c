@@ -1,4 +1,5 @@
-/* The recurrent cells over packed rows, forward and backward, the density of the mixture, and the sampler's loop.
+/* Products, the recurrent cells over packed rows, forward and backward, their dropout, the density of the mixture, and the
+   sampler's loop.
 
    Compiled on first use, for the machine it runs on and for one number type (`real`); native.py describes the structs.
    Rows of a step stand one below the other; drawings still running at step t are its first batch_sizes[t] rows.
@@ -189,9 +190,9 @@ static void transposed(long M, long K, const real *A, long lda, const real *B, c
 int panel_width(void) { return NR; }
 
 /* Packs W (K, N) with strides `sk`, `sn` as the rows from `above` on of panels that have `all` rows. */
-void pack(long K, long N, const real *W, long sk, long sn, long above, long all, real *panels)
+void pack(long threads, long K, long N, const real *W, long sk, long sn, long above, long all, real *panels)
 {
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads((int)threads)
     for (long panel = 0; panel < (N + NR - 1) / NR; panel++) {
         int columns = width(panel, N);
         real *to = panels + (panel * all + above) * NR;
@@ -581,7 +582,8 @@ static Block block_of(const Cell *cell, real *room, const Step *step, long top, 
     return b;
 }
 
-/* Of the columns [left, left + columns) of a gate: W_x x, and the first `count` of its scale, that of W_h h, and the shift. */
+/* Of the columns [left, left + columns) of a gate: W_x x, and the first `count` of its scale, that of W_h h, and the shift.
+   What stands in the tiles beyond these columns is of no use. */
 static void block_scales(const Cell *cell, const Step *step, const Block *b, long gate, long left, long columns, int count)
 {
     long E = cell->embedding, I = cell->inputs, W = width_of(cell);
@@ -902,14 +904,14 @@ void backward(long threads, const Cell *cell, const Pass *pass, const Trace *tra
 typedef struct {
     const real *rows, *first;  /* row p is row from[p] of `rows`, or where that is negative row -1 - from[p] of `first` */
     const int64_t *from;       /* NULL for row p itself */
-    long width, apart;         /* numbers of a row, and from one row to the next */
+    long width;                /* numbers of a row */
 } Inputs;
 
 long gradient_numbers(long M) { return KC * (M + NR); }
 
-/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together, D's rows `ldd` apart.
+/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together.
    `scratch` holds gradient_numbers(M) for every thread. */
-void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, long ldd, real *out,
+void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, real *out,
                      real *scratch)
 {
     long M = 0, panels = (N + NR - 1) / NR;
@@ -926,14 +928,14 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                 for (long i = 0; i < count; to += inputs[i].width, i++) {
                     const Inputs *in = inputs + i;
                     int64_t from = in->from ? in->from[top + k] : top + k;
-                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->apart : in->rows + from * in->apart,
+                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width,
                            in->width * sizeof(real));
                 }
             }
             for (long p = begin; p < end; p++) {
                 int columns = width(p, N);
                 for (long k = 0; k < depth; k++) {
-                    memcpy(panel + k * NR, D + (top + k) * ldd + p * NR, columns * sizeof(real));
+                    memcpy(panel + k * NR, D + (top + k) * N + p * NR, columns * sizeof(real));
                     memset(panel + k * NR + columns, 0, (NR - columns) * sizeof(real));
                 }
                 real *c = out + p * NR;

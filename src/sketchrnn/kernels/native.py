@@ -1,4 +1,4 @@
-"""The C kernels as torch functions: all steps of a cell, the density of a mixture, the sampler.
+"""The C kernels as torch functions: products, all steps of a cell, dropout, the density of a mixture, the sampler.
 
 `compiled` makes and loads them. Where it cannot, torch does everything itself, with the same result.
 """
@@ -37,7 +37,7 @@ _Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
 )  # fmt: skip
-_Inputs = struct("Inputs", "rows", "first", "from", "width:n", "apart:n")
+_Inputs = struct("Inputs", "rows", "first", "from", "width:n")
 _Path = struct(
     "Path", "temperature:x", "variance:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal",
     "rows",
@@ -102,7 +102,8 @@ def _packed(*matrices: Tensor) -> Tensor:
     K, N = sum(map(len, matrices)), W.shape[1]
     panels, above = W.new_empty(-(-N // width) * K * width), 0
     for matrix in matrices:
-        call("pack", W, len(matrix), N, matrix, matrix.stride(0), matrix.stride(1), above, K, panels)
+        threads = _threads_for(8 * matrix.numel())  # reading and writing a number takes as long as some products
+        call("pack", W, threads, len(matrix), N, matrix, matrix.stride(0), matrix.stride(1), above, K, panels)
         above += len(matrix)
     return panels
 
@@ -227,8 +228,8 @@ class _Room:
 
 
 def keep_memory() -> None:
-    """Lets the process keep memory that it frees, where the C library can be told so (glibc): a step needs more anew
-    than rooms."""
+    """Lets the process keep what memory it frees until `give_back_memory`, where the C library can be told so (glibc):
+    a step needs more anew than rooms."""
     mallopt = _of_libc("mallopt")
     if mallopt is not None:
         if not mallopt(_MMAP_THRESHOLD, 1 << 30):
@@ -237,7 +238,7 @@ def keep_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Frees what is kept for the next pass, and what `keep_memory` kept."""
+    """Frees what is kept for the next pass, and what `keep_memory` kept. The thresholds of glibc are fixed afterwards."""
     with _Room.lock:
         _Room.spare.clear()
     mallopt, trim = _of_libc("mallopt"), _of_libc("malloc_trim")
@@ -333,7 +334,7 @@ def _last(state: Sequence[Tensor]) -> dict[str, Any]:
 def _weight_gradients(
     w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: dict[str, Tensor], threads: int
 ) -> dict[str, Tensor]:
-    """One product over all rows for each matrix; `sums` holds what the kernels added up on the way."""
+    """One product over all rows for each matrix but those of `sums`, which the kernels added up on the way."""
     H, S, x, sizes = len(w.h), w.hyper_size, read["x"], read["sizes"]
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums["sums"].split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
@@ -366,20 +367,22 @@ def _weight_gradients(
 
 def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor, ...]:
     """The gradients A^T d of the weights of each input A: `rows`, `first` and `from` of the struct Inputs."""
-    members = [
-        dict(rows=rows, first=first, width=rows.shape[1], apart=rows.stride(0)) | {"from": row}
-        for rows, first, row in inputs
-    ]
+    assert d.is_contiguous()
+    assert all(rows.is_contiguous() for rows, _, _ in inputs)
+    members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
     widths = [rows.shape[1] for rows, _, _ in inputs]
     out = d.new_empty(sum(widths), d.shape[1])
     structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
     scratch = d.new_empty(threads * call("gradient_numbers", d, len(out)))
-    call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, d.stride(0), out, scratch)
+    call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, out, scratch)
     return out.split(widths)
 
 
 def affine(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
-    """x W + b (n, N), each row by itself: `x` (n, K), `W` (K, N), `b` (N), zeros if None."""
+    """x W + b (n, N), each row by itself: `x` (n, K) with n > 0, `W` (K, N), `b` (N), zeros if None."""
+    assert len(x)
+    assert x.shape[1] == len(W)
+    assert b is None or b.shape == (W.shape[1],)
     out: Tensor = _Affine.apply(x, W, b)
     return out
 
@@ -414,7 +417,7 @@ def _affine(x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
 def dropout(like: Tensor, shape: tuple[int, int], seed: int, limit: int) -> Tensor:
     """uint8 of this shape: 1 where a random int16 is below `limit`, else 0. `seed` is of 63 bits; the random numbers
     are those of `sequence.splitmix64`, for any type of `like`."""
-    mask = torch.empty(shape, dtype=torch.uint8)
+    mask = torch.empty(shape, dtype=torch.uint8, device="cpu")
     call("dropout", like, _threads_for(4 * mask.numel()), mask.numel(), seed, limit, mask)
     return mask
 

@@ -321,7 +321,9 @@ class SketchRNN(nn.Module):
         Raises:
             ValueError: the model is decoder only.
         """
-        if not drawings or compiled.runs_on(self.W_mu):  # the kernels treat every row alike
+        if not drawings:
+            return np.zeros((0, self.config.z_size), np.float32), np.ones((0, self.config.z_size), np.float32)
+        if compiled.runs_on(self.W_mu):  # the kernels treat every row alike
             return self.encode(drawings)
         mu, sigma = zip(*(self.encode([drawing]) for drawing in drawings), strict=True)
         return np.concatenate(mu), np.concatenate(sigma)

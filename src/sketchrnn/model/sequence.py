@@ -171,7 +171,7 @@ def dropout_mask(cell: Cell, layout: Layout, keep: float, generator: torch.Gener
     shape, limit, device = (layout.num_rows, cell.size), min(round(keep * 65536), 65535) - 32768, cell.W_hh.device
     words = -(-layout.num_rows * cell.size // 4)
     if device.type == "cpu":
-        seed = int(torch.randint(torch.iinfo(torch.int64).max, (), generator=generator))
+        seed = int(torch.randint(torch.iinfo(torch.int64).max, (), generator=generator, device=device))
         if compiled.runs_on(cell.W_hh):
             return native.dropout(cell.W_hh, shape, seed, limit)
         bits = splitmix64(seed, words)
@@ -184,7 +184,7 @@ def dropout_mask(cell: Cell, layout: Layout, keep: float, generator: torch.Gener
 
 def splitmix64(seed: int, count: int) -> Tensor:
     """(count,) int64, the random numbers of Steele et al. (2014): what the C kernel draws."""
-    x = (torch.arange(1, count + 1) * (0x9E3779B97F4A7C15 - 2**64)).add_(seed)
+    x = (torch.arange(1, count + 1, device="cpu") * (0x9E3779B97F4A7C15 - 2**64)).add_(seed)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         x = (x ^ (x >> shift & 2 ** (64 - shift) - 1)) * (factor - 2**64)
     return x ^ (x >> 31 & 2**33 - 1)
