@@ -238,7 +238,7 @@ def keep_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Frees what is kept for the next pass, and what `keep_memory` kept. The thresholds of glibc are fixed afterwards."""
+    """Frees what is kept for the next pass, and what `keep_memory` kept. Thresholds of glibc stay fixed afterwards."""
     with _Room.lock:
         _Room.spare.clear()
     mallopt, trim = _of_libc("mallopt"), _of_libc("malloc_trim")
