@@ -34,6 +34,8 @@ typedef float real;
 
 static void copy(real *to, const real *from, long n) { memcpy(to, from, n * sizeof(real)); }
 
+#define ONCE static __attribute__((noinline)) /* a copy wherever it is called would take long to compile */
+
 /* ---- Products ---------------------------------------------------------------------------------------------------
 
    Weights (K, N) are packed in panels of NR columns, each (K, NR) without gaps, the last one filled up with zeros. A
@@ -148,7 +150,7 @@ typedef struct {
 
 /* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
    other, B packed. `scratch` holds GROUP K numbers. */
-static void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
+ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
                      long ldf, real *C, long ldc, long first, long last, real *scratch)
 {
     long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
@@ -425,7 +427,7 @@ typedef struct {
 } Norm;
 
 /* As lstm_forward, with layer norm of each gate and of c; gates end as the normalised ones. `room` holds 4 H. */
-static void norm_forward(long H, real *gates, real *deviation, Norm norm, const uint8_t *mask, real scale,
+ONCE void norm_forward(long H, real *gates, real *deviation, Norm norm, const uint8_t *mask, real scale,
                          const real *c_before, real *c, real *h, real *room)
 {
     for (int g = 0; g < 4; g++) {
@@ -468,7 +470,7 @@ static void normalise_backward(long n, const real *normal, real over, const real
 
 /* As lstm_backward; gates from normalised to gradients before the norm. `sums` (10 H) gathers the gradients of gamma,
    beta, c_gamma and c_beta; `room` holds 6 H. */
-static void norm_backward(long H, real *gates, const real *deviation, Norm norm, const uint8_t *mask, real scale,
+ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, const uint8_t *mask, real scale,
                           const real *c_before, const real *c, const real *dh, real *dc, real *sums, real *room)
 {
     real *normal = room + 4 * H, *d = room + 5 * H;
