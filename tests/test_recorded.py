@@ -52,7 +52,8 @@ def test_is_the_step_of_training(cell, padded, conditional, wave_data):
     config = replace(CONFIG, pen_padding=padded)
     model = new_model(cell, data, conditional)
     other = deepcopy(model)
-    optimizer, others = Adam(model.parameters(), 1e-3), Adam(other.parameters(), 1e-3)
+    # an epsilon above the rounding of gradients: Adam would make whole steps of those that are next to nothing
+    optimizer, others = Adam(model.parameters(), 1e-3, 1e-5), Adam(other.parameters(), 1e-3, 1e-5)
     recorded = recorded_steps(other, others, config)
     batches = batches_of(data)
     for step in range(3):
@@ -65,8 +66,7 @@ def test_is_the_step_of_training(cell, padded, conditional, wave_data):
         assert ours.keys() == theirs.keys()
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-6)
-    # Adam divides small gradients by their own size, and their rounding with them
-    torch.testing.assert_close(weights(other), weights(model), rtol=0, atol=5e-5)
+    torch.testing.assert_close(weights(other), weights(model), rtol=0, atol=2e-5)
     for a, b in zip(other.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(others.state[a]["exp_avg"], optimizer.state[b]["exp_avg"], rtol=1e-3, atol=1e-5)
         assert others.state[a]["step"] == optimizer.state[b]["step"] == 3

@@ -151,7 +151,7 @@ typedef struct {
 /* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
    other, B packed. `scratch` holds GROUP K numbers. */
 ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
-                     long ldf, real *C, long ldc, long first, long last, real *scratch)
+                   long ldf, real *C, long ldc, long first, long last, real *scratch)
 {
     long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
     for (int i = 0; i < count; i++) K += parts[i].K;
@@ -428,7 +428,7 @@ typedef struct {
 
 /* As lstm_forward, with layer norm of each gate and of c; gates end as the normalised ones. `room` holds 4 H. */
 ONCE void norm_forward(long H, real *gates, real *deviation, Norm norm, const uint8_t *mask, real scale,
-                         const real *c_before, real *c, real *h, real *room)
+                       const real *c_before, real *c, real *h, real *room)
 {
     for (int g = 0; g < 4; g++) {
         real mean, *x = gates + g * H, *y = room + g * H;
@@ -471,7 +471,7 @@ static void normalise_backward(long n, const real *normal, real over, const real
 /* As lstm_backward; gates from normalised to gradients before the norm. `sums` (10 H) gathers the gradients of gamma,
    beta, c_gamma and c_beta; `room` holds 6 H. */
 ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, const uint8_t *mask, real scale,
-                          const real *c_before, const real *c, const real *dh, real *dc, real *sums, real *room)
+                        const real *c_before, const real *c, const real *dh, real *dc, real *sums, real *room)
 {
     real *normal = room + 4 * H, *d = room + 5 * H;
     real *i = room, *j = room + H, *f = room + 2 * H, *o = room + 3 * H;

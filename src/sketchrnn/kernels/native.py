@@ -21,6 +21,7 @@ from sketchrnn.kernels.compiled import address, call, fill, kernels, struct
 
 WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
 MOST_SPARE = 3  # rooms of a training step: two encoders and a decoder
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 
 # The structs of native.c.
 _Cell = struct(
@@ -246,9 +247,6 @@ def give_back_memory() -> None:
         mallopt(_MMAP_THRESHOLD, 1 << 25)  # where glibc's own thresholds come to when they follow what is freed
         mallopt(_TRIM_THRESHOLD, 1 << 26)
         trim(0)
-
-
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of malloc.h
 
 
 def _of_libc(name: str) -> Any:
