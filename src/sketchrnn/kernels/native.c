@@ -51,7 +51,9 @@ enum { VECTOR = 16, MR = 12 };
 enum { VECTOR = 16, MR = 6 };
 #endif
 enum { LANES = VECTOR / sizeof(real), NR = 2 * LANES };
-enum { KC = 512 };       /* rows that a gradient takes together */
+enum { KC = 512 };       /* rows that a gradient takes together, */
+enum { ABREAST = 2 };    /* and panels */
+enum { AT_ONCE = 16 };   /* rows that it cuts into tiles together */
 enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
 
 typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
@@ -265,6 +267,9 @@ typedef struct {
     unsigned floats; /* how this thread treated denormal numbers before */
 } Team;
 
+/* At least n numbers: the scratch of each thread begins as the first one's does, where vectors do not straddle cache lines. */
+static long whole_vectors(long n) { return (n + LANES - 1) / LANES * LANES; }
+
 /* A thread joins with its own part of `scratch`, which holds `each` numbers for every thread. */
 static Team enter(real *scratch, long each)
 {
@@ -321,7 +326,7 @@ static void product(const Team *team, long n, long N, real *C, long ldc, const r
 }
 
 /* Numbers of scratch that `affine` needs for every thread. */
-long affine_numbers(long K) { return GROUP * K; }
+long affine_numbers(long K) { return whole_vectors(GROUP * K); }
 
 /* C (n, N) = A B + b: A (n, K), B packed, b (N) or NULL for zeros. */
 void affine(long threads, long n, long K, long N, const real *A, const real *B, const real *b, real *C, real *scratch)
@@ -561,7 +566,7 @@ static long turns_numbers(const Cell *cell)
 /* Numbers of scratch that a thread needs: those, then what `room_of` finds. */
 long scratch_numbers(const Cell *cell)
 {
-    return turns_numbers(cell) + 6 * (cell->size > cell->hyper_size ? cell->size : cell->hyper_size);
+    return whole_vectors(turns_numbers(cell) + 6 * (cell->size > cell->hyper_size ? cell->size : cell->hyper_size));
 }
 
 static real *room_of(const Cell *cell, const Team *team) { return team->scratch + turns_numbers(cell); }
@@ -572,9 +577,9 @@ static long end_of(const Block *b, long tile) { return b->rows * (tile + 1) / b-
 static Block block_of(const Cell *cell, real *room, const Step *step, long top, long rows)
 {
     long I = cell->inputs, E = cell->embedding;
-    Block b = {.top = top, .rows = rows, .tiles = (rows + MR - 1) / MR, .x = room};
-    b.z = b.x + rows * I, b.of_x = b.z + rows * 12 * E, b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR;
-    b.xh = b.of_b + rows * NR, b.z_rows = b.xh + rows * NR, b.turned = b.z_rows + rows * 12 * E;
+    Block b = {.top = top, .rows = rows, .tiles = (rows + MR - 1) / MR, .of_x = room};
+    b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR, b.xh = b.of_b + rows * NR, b.turned = b.xh + rows * NR;
+    b.x = b.turned + NR * MR, b.z = b.x + rows * I, b.z_rows = b.z + rows * 12 * E;
     for (long i = 0, row = 0; i < b.tiles; i++) {
         long m = end_of(&b, i) - row;
         turn(m, I, step->x + (top + row) * I, I, b.x + row * I);
@@ -909,7 +914,29 @@ typedef struct {
     long width;                /* numbers of a row */
 } Inputs;
 
-long gradient_numbers(long M) { return KC * (M + NR); }
+/* Row p of the inputs beside each other. */
+static void gather(long count, const Inputs *inputs, long p, real *to)
+{
+    for (const Inputs *in = inputs; in < inputs + count; to += in->width, in++) {
+        int64_t from = in->from ? in->from[p] : p;
+        copy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width, in->width);
+    }
+}
+
+/* Has NR columns of some rows fetched into a cache: into the first to be written next, into the second to be read later. */
+static inline void ask_for(const real *rows, long count, long apart, int next)
+{
+    for (long r = 0; r < count; r++)
+        for (int j = 0; j < NR; j += LANES)
+            if (next)
+                __builtin_prefetch(rows + r * apart + j, 1, 3);
+            else
+                __builtin_prefetch(rows + r * apart + j, 0, 2);
+}
+
+static inline long tiles_of(long M) { return (M + MR - 1) / MR; }
+
+long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + ABREAST * NR) + AT_ONCE * M + MR); }
 
 /* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together.
    `scratch` holds gradient_numbers(M) for every thread. */
@@ -918,30 +945,52 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
 {
     long M = 0, panels = (N + NR - 1) / NR;
     for (long i = 0; i < count; i++) M += inputs[i].width;
+    long tiles = tiles_of(M);
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, gradient_numbers(M));
-        real *stack = team.scratch, *panel = stack + KC * M;
+        /* A as (depth, m) for each tile; panels of D; rows of A */
+        real *stack = team.scratch, *panel = stack + tiles * MR * KC, *rows = panel + ABREAST * NR * KC;
         long begin = first_of(&team, panels), end = last_of(&team, panels);
         for (long top = 0; top < P && begin < end; top += KC) {
             long depth = P - top < KC ? P - top : KC;
-            for (long k = 0; k < depth; k++) {
-                real *to = stack + k * M;
-                for (long i = 0; i < count; to += inputs[i].width, i++) {
-                    const Inputs *in = inputs + i;
-                    int64_t from = in->from ? in->from[top + k] : top + k;
-                    memcpy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width,
-                           in->width * sizeof(real));
+            for (long k = 0; k < depth; k += AT_ONCE) {
+                long some = depth - k < AT_ONCE ? depth - k : AT_ONCE;
+                for (long r = 0; r < some; r++) gather(count, inputs, top + k + r, rows + r * M);
+                for (long i = 0; i < tiles; i++) {
+                    long column = M * i / tiles, m = M * (i + 1) / tiles - column;
+                    real *to = stack + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
+                    for (long r = 0; r < some; r++) copy(to + r * m, rows + r * M + column, MR);
                 }
             }
-            for (long p = begin; p < end; p++) {
-                int columns = width(p, N);
-                for (long k = 0; k < depth; k++) {
-                    memcpy(panel + k * NR, D + (top + k) * N + p * NR, columns * sizeof(real));
-                    memset(panel + k * NR + columns, 0, (NR - columns) * sizeof(real));
+            for (long p = begin; p < end; p += ABREAST) {
+                long abreast = end - p < ABREAST ? end - p : ABREAST;
+                for (long k = 0; k < depth; k++)
+                    for (long j = 0; j < abreast; j++) {
+                        const real *from = D + (top + k) * N + (p + j) * NR;
+                        real *to = panel + (j * KC + k) * NR;
+                        int columns = width(p + j, N);
+                        if (columns == NR) {
+                            copy(to, from, NR);
+                        } else {
+                            copy(to, from, columns);
+                            memset(to + columns, 0, (NR - columns) * sizeof(real));
+                        }
+                    }
+                for (long i = 0; i < tiles; i++) {
+                    long row = M * i / tiles, m = M * (i + 1) / tiles - row;
+                    long k = depth * i / tiles, some = depth * (i + 1) / tiles - k;
+                    for (long j = p + ABREAST; j < p + 2 * ABREAST && j < end; j++)
+                        ask_for(D + (top + k) * N + j * NR, some, N, 0);
+                    for (long j = 0; j < abreast; j++) {
+                        real *c = out + row * N + (p + j) * NR;
+                        if (top && j + 1 < abreast)
+                            ask_for(c + NR, m, N, 1);
+                        else if (top && i + 1 < tiles)
+                            ask_for(c + m * N - j * NR, m, N, 1);
+                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N));
+                    }
                 }
-                real *c = out + p * NR;
-                transposed(M, depth, stack, M, panel, top ? c : 0, c, N, columns);
             }
         }
         leave(&team);
@@ -1060,6 +1109,13 @@ long sampler_numbers(const Cell *cell, long M)
     return cell->kind < 2 ? all : all + 4 + 4 * cell->hyper_size + 12 * cell->embedding + 4 * cell->size;
 }
 
+/* Numbers of scratch that each thread needs. */
+long sampler_scratch(const Cell *cell, long M)
+{
+    long steps = scratch_numbers(cell), drawing = whole_vectors(2 * M); /* in turn */
+    return steps > drawing ? steps : drawing;
+}
+
 /* An index drawn by inverting the sum of softmax(logits / temperature) at `chance`; the largest logit at 0. */
 static long choose(long n, const real *logits, real temperature, real chance, real *room)
 {
@@ -1131,7 +1187,7 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
     int draws = any_draws(s);
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch, scratch_numbers(cell) + 2 * M);
+        Team team = enter(scratch, sampler_scratch(cell, M));
         for (long t = 0; t < steps && s->n > 0; t++) {
             long n = s->n;
             Step step = {.n = n, .x = token, .start = s->start, .who = s->who, .scale = 1, .h_before = s->h,

@@ -456,7 +456,7 @@ class Sampler:
         self._rows = dict(
             start=new(places, 4 * H + 4 * S), token=new(places, 5), who=torch.empty(places, dtype=torch.int64)
         )
-        self._numbers = call("scratch_numbers", W_y, self._cell) + 2 * M
+        self._numbers = call("sampler_scratch", W_y, self._cell, M)
         self._scratch = new(0)
         values = dict(n=0, mixtures=M, y=_packed(W_y), b_y=_whole(b_y), paths=ctypes.addressof(self._paths))
         room = new(places * call("sampler_numbers", W_y, self._cell, M))
