@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -102,6 +103,41 @@ def test_sequence_is_that_of_plain_torch(cell, size, lengths, conditional, threa
             np.testing.assert_allclose(
                 ours[name], np.broadcast_to(value, ours[name].shape), rtol=1e-9, atol=1e-11, err_msg=name
             )
+
+
+@needs_compiler
+# One after the other; one thread each; three cannot be shared out; two threads each, which wait for one another.
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("wanted", [(), (0,), (0, 1)])
+def test_two_cells_at_once_are_as_each_alone(cell, threads, wanted, monkeypatch):
+    """To the last bit; and every gradient of a loss of both, of one, or of none."""
+    torch.manual_seed(2)
+    cells = make_cell(cell, 5, 37, 9, 4).double(), make_cell(cell, 5, 37, 9, 4).double()
+    lengths = [*LENGTHS["many"], 0, 0]
+    layout = sequence.packed_layout(np.array(lengths))
+    normal = partial(torch.randn, dtype=torch.float64)
+    x, masks = normal(2, layout.num_rows, 5), (torch.rand(2, layout.num_rows, 37) < 0.8).to(torch.uint8)
+    states = [tuple(normal(len(lengths), size).requires_grad_() for size in made.state_sizes) for made in cells]
+    weights = normal(2, layout.num_rows, 37)
+    monkeypatch.setattr(native, "_threads", lambda *_: threads)
+
+    def gradients(results):
+        loss = sum((results[k][0] * weights[k]).sum() + sum(map(torch.sum, results[k][1])) for k in wanted)
+        leaves = [leaf for made, state in zip(cells, states, strict=True) for leaf in (*made.parameters(), *state)]
+        return torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+
+    with torch.set_grad_enabled(bool(wanted)):
+        both = sequence.run_both(cells, tuple(x), layout, tuple(states), tuple(masks), 0.8)
+        alone = [
+            sequence.run(made, rows, None, layout, state, mask, 0.8)
+            for made, rows, state, mask in zip(cells, x, states, masks, strict=True)
+        ]
+    for (h, last), (own_h, own_last) in zip(both, alone, strict=True):
+        assert h.requires_grad == bool(wanted)
+        assert torch.equal(h, own_h)
+        assert all(map(torch.equal, last, own_last))
+    if wanted:
+        torch.testing.assert_close(gradients(both), gradients(alone), rtol=1e-9, atol=1e-9)
 
 
 @needs_compiler

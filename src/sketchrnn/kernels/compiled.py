@@ -28,7 +28,9 @@ COMPILE_SECONDS = 120
 
 # of native.c: what gives nothing back, and what says how many numbers of room another needs
 FUNCTIONS = ("pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop")
-NUMBERS = ("affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers")
+NUMBERS = (
+    "affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers", "sampler_scratch", "threads_of_a_pass"
+)  # fmt: skip
 
 
 class Kernels(NamedTuple):

@@ -8,6 +8,7 @@
    chain of multiply-adds in a fixed order. A drawing is therefore the same to the last bit in any batch. */
 
 #include <math.h>
+#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #ifdef _OPENMP
@@ -90,23 +91,24 @@ static void turn(long m, long K, const real *A, long lda, real *to)
         for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
 }
 
-/* C (m, NR) = from + A B: A turned around, (k, m), B a panel, `from` NULL for zeros. */
-#define TILE(m)                                                                                                        \
-    static void tile_##m(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,          \
-                         long ldc)                                                                                     \
+/* C (m, NR) = from + A B: B a panel, `from` NULL for zeros. A is turned around, (k, m), rows `lda` apart. The flat tiles take
+   it as it stands, (m, k), rows NR apart. */
+#define PRODUCT(name, m, OF_ROW, NEXT)                                                                                 \
+    static void name(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc)    \
     {                                                                                                                  \
         vec sum[m][2];                                                                                                 \
+        (void)lda;                                                                                                     \
         _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
         {                                                                                                              \
             sum[r][0] = from ? *(const vec *)(from + r * ldf) : (vec){0};                                              \
             sum[r][1] = from ? *(const vec *)(from + r * ldf + LANES) : (vec){0};                                      \
         }                                                                                                              \
-        for (; k > 0; k--, a += lda, b += NR) {                                                                        \
+        for (; k > 0; k--, a += NEXT, b += NR) {                                                                       \
             vec left = *(const vec *)b, right = *(const vec *)(b + LANES);                                             \
             _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                       \
             {                                                                                                          \
-                sum[r][0] += a[r] * left;                                                                              \
-                sum[r][1] += a[r] * right;                                                                             \
+                sum[r][0] += a[OF_ROW] * left;                                                                         \
+                sum[r][1] += a[OF_ROW] * right;                                                                        \
             }                                                                                                          \
         }                                                                                                              \
         _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                           \
@@ -115,34 +117,51 @@ static void turn(long m, long K, const real *A, long lda, real *to)
             *(vec *)(c + r * ldc + LANES) = sum[r][1];                                                                 \
         }                                                                                                              \
     }
+#define TILE(m) PRODUCT(tile_##m, m, r, lda) PRODUCT(flat_##m, m, r * NR, 1)
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if defined(__AVX512F__) || defined(__aarch64__)
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+#define UP_TO_MR(name) 0, name##1, name##2, name##3, name##4, name##5, name##6, name##7, name##8, name##9, name##10, \
+    name##11, name##12
+#else
+#define UP_TO_MR(name) 0, name##1, name##2, name##3, name##4, name##5, name##6
 #endif
 
 typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
-static Tile *const TILES[MR + 1] = {
-    0, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
-#if defined(__AVX512F__) || defined(__aarch64__)
-    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12,
-#endif
-};
+static Tile *const TILES[MR + 1] = {UP_TO_MR(tile_)}, *const FLAT_TILES[MR + 1] = {UP_TO_MR(flat_)};
 
 /* Columns of a panel that are there: all but in the last. */
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
 /* The same with a panel of which so many columns are there. */
-static void tile(long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc,
-                 int columns)
+static void edged(Tile *product, long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,
+                  long ldc, int columns)
 {
     if (columns == NR) {
-        TILES[m](k, a, lda, b, from, ldf, c, ldc);
+        product(k, a, lda, b, from, ldf, c, ldc);
         return;
     }
     real edge[MR * NR] = {0};
     for (long r = 0; r < m && from; r++) memcpy(edge + r * NR, from + r * ldf, columns * sizeof(real));
-    TILES[m](k, a, lda, b, from ? edge : 0, NR, edge, NR);
+    product(k, a, lda, b, from ? edge : 0, NR, edge, NR);
     for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
+}
+
+static void tile(long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc,
+                 int columns)
+{
+    edged(TILES[m], m, k, a, lda, b, from, ldf, c, ldc, columns);
+}
+
+/* Has NR columns of some rows fetched into a cache: into the first to be written next, into the second to be read later. */
+static inline void ask_for(const real *rows, long count, long apart, int next)
+{
+    for (long r = 0; r < count; r++)
+        for (int j = 0; j < NR; j += LANES)
+            if (next)
+                __builtin_prefetch(rows + r * apart + j, 1, 3);
+            else
+                __builtin_prefetch(rows + r * apart + j, 0, 2);
 }
 
 typedef struct {
@@ -261,29 +280,55 @@ static inline real sigmoid(real x) { return 1 / (1 + exp_(-x)); }
 
 /* ---- The team of threads ---------------------------------------------------------------------------------------- */
 
+/* Where some threads wait for each other; zeros before the first time. */
+typedef struct {
+    int waiting, turn;
+    char rest[56]; /* of the cache line */
+} Meeting;
+
+static void meet(Meeting *at, int all)
+{
+    int turn = __atomic_load_n(&at->turn, __ATOMIC_ACQUIRE);
+    if (__atomic_add_fetch(&at->waiting, 1, __ATOMIC_ACQ_REL) == all) {
+        __atomic_store_n(&at->waiting, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&at->turn, turn + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int looks = 0; __atomic_load_n(&at->turn, __ATOMIC_ACQUIRE) == turn; looks++)
+        if (looks > 1000) sched_yield(); /* the others may be waiting for this very core */
+}
+
 typedef struct {
     long me, all;
     real *scratch;
-    unsigned floats; /* how this thread treated denormal numbers before */
+    Meeting *meeting; /* NULL where the team is all threads there are */
+    unsigned floats;  /* how this thread treated denormal numbers before */
 } Team;
+
+#ifdef _OPENMP
+static long thread_number(void) { return omp_get_thread_num(); }
+static long num_threads(void) { return omp_get_num_threads(); }
+#else
+static long thread_number(void) { return 0; }
+static long num_threads(void) { return 1; }
+#endif
 
 /* At least n numbers: the scratch of each thread begins as the first one's does, where vectors do not straddle cache lines. */
 static long whole_vectors(long n) { return (n + LANES - 1) / LANES * LANES; }
 
 /* A thread joins with its own part of `scratch`, which holds `each` numbers for every thread. */
-static Team enter(real *scratch, long each)
+static Team join(long me, long all, real *scratch, long each)
 {
-    Team team = {0, 1, scratch, 0};
-#ifdef _OPENMP
-    team.me = omp_get_thread_num(), team.all = omp_get_num_threads();
-#endif
-    team.scratch += team.me * each;
+    Team team = {.me = me, .all = all, .scratch = scratch + me * each};
 #if defined(__SSE__)
     team.floats = _mm_getcsr();
     _mm_setcsr(team.floats | 0x8040); /* denormal numbers count as 0: they are a hundred times slower */
 #endif
     return team;
 }
+
+/* The team is all threads. */
+static Team enter(real *scratch, long each) { return join(thread_number(), num_threads(), scratch, each); }
 
 static void leave(const Team *team)
 {
@@ -299,7 +344,9 @@ static inline long last_of(const Team *team, long n) { return n * (team->me + 1)
 
 static inline void wait_for_all(const Team *team)
 {
-    if (team->all > 1) {
+    if (team->meeting) {
+        if (team->all > 1) meet(team->meeting, team->all);
+    } else if (team->all > 1) {
 #pragma omp barrier
     }
 }
@@ -550,11 +597,11 @@ typedef struct {
     real *x, *z;                 /* for each tile: (inputs, m) and 12 of (embedding, m) */
     real *of_x, *of_h, *of_b;    /* (rows, NR): scale of W_x x, scale of W_h h, shift */
     real *xh;                    /* (rows, NR): W_x x */
-    real *z_rows, *turned;       /* back: (rows, 12 embedding); (NR, m) */
+    real *z_rows;                /* back: (rows, 12 embedding) */
 } Block;
 
 /* Numbers that a Block needs. */
-static long block_numbers(const Cell *cell) { return GROUP * (cell->inputs + 2 * 12 * cell->embedding + 4 * NR) + MR * NR; }
+static long block_numbers(const Cell *cell) { return GROUP * (cell->inputs + 2 * 12 * cell->embedding + 4 * NR); }
 
 /* Of a thread's scratch, what the packed rows of `multiply` and a Block have in turn. */
 static long turns_numbers(const Cell *cell)
@@ -578,8 +625,8 @@ static Block block_of(const Cell *cell, real *room, const Step *step, long top, 
 {
     long I = cell->inputs, E = cell->embedding;
     Block b = {.top = top, .rows = rows, .tiles = (rows + MR - 1) / MR, .of_x = room};
-    b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR, b.xh = b.of_b + rows * NR, b.turned = b.xh + rows * NR;
-    b.x = b.turned + NR * MR, b.z = b.x + rows * I, b.z_rows = b.z + rows * 12 * E;
+    b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR, b.xh = b.of_b + rows * NR;
+    b.x = b.xh + rows * NR, b.z = b.x + rows * I, b.z_rows = b.z + rows * 12 * E;
     for (long i = 0, row = 0; i < b.tiles; i++) {
         long m = end_of(&b, i) - row;
         turn(m, I, step->x + (top + row) * I, I, b.x + row * I);
@@ -647,6 +694,7 @@ static void scaled_gates(const Cell *cell, const Step *step, long top, long rows
                 const real *xh = b.xh + r * NR, *hh = step->row.hh + at;
                 const real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR;
                 real *gates = step->row.gates + at;
+                ask_for(gates + NR, 1, 0, 1), ask_for(hh + NR, 1, 0, 1);
 #pragma omp simd
                 for (long j = 0; j < columns; j++) gates[j] = of_x[j] * xh[j] + of_h[j] * hh[j] + of_b[j] + bias[j];
             }
@@ -723,8 +771,10 @@ typedef struct {
     real *d_start;                   /* (B, width), zeros: back, its gradient */
     real *sums;                      /* (threads, 10 size + 10 hyper_size + 4 size), zeros: back, gradients of gamma,
                                         beta, c_gamma, c_beta, the same of the small LSTM, bias */
-    real *d_x, *d_scale;             /* (threads, inputs, 4 size) and (threads, 12, embedding, size), zeros: back, the
-                                        gradients of W_x and of the scales of a HyperLSTM */
+    real *d_x, *d_scale;             /* (threads, inputs, 4 size) and (threads, 12, panels of (embedding, size)), zeros:
+                                        back, the gradients of W_x and of the scales of a HyperLSTM */
+    real *d_hyper;                   /* (B, hyper_size): back, room */
+    real *scratch;                   /* scratch_numbers for each thread */
 } Pass;
 
 static Trace at(const Cell *cell, const Trace *all, long row)
@@ -757,27 +807,22 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
     return step;
 }
 
-void forward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *scratch)
+static void go_forth(const Cell *cell, const Team *team, const Pass *pass, const Trace *trace)
 {
-#pragma omp parallel num_threads((int)threads)
-    {
-        Team team = enter(scratch, scratch_numbers(cell));
-        long H = cell->size, S = cell->hyper_size;
-        for (long t = 0, row = 0; t < pass->steps; row += pass->sizes[t], t++) {
-            Step step = step_at(cell, pass, trace, t, row);
-            long n = step.n, next = t + 1 < pass->steps ? pass->sizes[t + 1] : 0;
-            step_forward(cell, &team, &step);
-            for (long r = next; r < n; r++) { /* those that end here */
-                if (r < first_of(&team, n) || r >= last_of(&team, n)) continue;
-                const Trace *now = &step.row;
-                copy(pass->h_last + r * H, now->h + r * H, H), copy(pass->c_last + r * H, now->c + r * H, H);
-                if (cell->kind < 2) continue;
-                copy(pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
-                copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
-            }
-            wait_for_all(&team);
+    long H = cell->size, S = cell->hyper_size;
+    for (long t = 0, row = 0; t < pass->steps; row += pass->sizes[t], t++) {
+        Step step = step_at(cell, pass, trace, t, row);
+        long n = step.n, next = t + 1 < pass->steps ? pass->sizes[t + 1] : 0;
+        step_forward(cell, team, &step);
+        for (long r = next; r < n; r++) { /* those that end here */
+            if (r < first_of(team, n) || r >= last_of(team, n)) continue;
+            const Trace *now = &step.row;
+            copy(pass->h_last + r * H, now->h + r * H, H), copy(pass->c_last + r * H, now->c + r * H, H);
+            if (cell->kind < 2) continue;
+            copy(pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
+            copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
         }
-        leave(&team);
+        wait_for_all(team);
     }
 }
 
@@ -786,7 +831,8 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                                   real *d_bias, real *room)
 {
     long H = cell->size, E = cell->embedding, I = cell->inputs, W = width_of(cell);
-    real *d_x = pass->d_x + me * I * 4 * H, *d_scale = pass->d_scale + me * 12 * E * H;
+    long panels = (H + NR - 1) / NR;
+    real *d_x = pass->d_x + me * I * 4 * H, *d_scale = pass->d_scale + me * 12 * panels * E * NR;
     Block b = block_of(cell, room, step, top, rows);
     real *z = step->row.z + top * 12 * E;
     copy(b.z_rows, z, rows * 12 * E);
@@ -799,6 +845,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                 const real *d = step->row.gates + (top + r) * 4 * H + column;
                 real *hh = step->row.hh + (top + r) * 4 * H + column, *d_start = pass->d_start + (top + r) * W + column;
                 real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR, *xh = b.xh + r * NR;
+                ask_for(hh + NR, 1, 0, 1), ask_for(d_start + NR, 1, 0, 1);
 #pragma omp simd
                 for (long j = 0; j < columns; j++) {
                     real d_xh = d[j] * of_x[j], d_hh = d[j] * of_h[j];
@@ -815,15 +862,16 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
             const real *d[] = {b.of_x, b.of_h, b.of_b};
             for (long k = 0; k < 3; k++) {
                 long which = 4 * k + gate;
-                real *of_scale = d_scale + which * E * H + left;
-                transposed(E, rows, b.z_rows + which * E, 12 * E, d[k], of_scale, of_scale, H, columns);
+                real *of_scale = d_scale + (which * panels + left / NR) * E * NR;
+                transposed(E, rows, b.z_rows + which * E, 12 * E, d[k], of_scale, of_scale, NR, columns);
+                const real *back = cell->scale_back + which * cell->scale_back_stride + left * NR;
+                if (left + NR < H) ask_for(back + NR * NR, NR, NR, 0);
                 for (long i = 0, row = 0; i < b.tiles; i++) {
                     long m = end_of(&b, i) - row;
-                    turn(m, columns, d[k] + row * NR, NR, b.turned);
                     for (long e = 0; e < E; e += NR) {
-                        const real *back = cell->scale_back + which * cell->scale_back_stride + (e / NR * H + left) * NR;
                         real *to = z + row * 12 * E + which * E + e;
-                        tile(m, columns, b.turned, m, back, to, 12 * E, to, 12 * E, width(e / NR, E));
+                        edged(FLAT_TILES[m], m, columns, d[k] + row * NR, NR, back + e * H, to, 12 * E, to, 12 * E,
+                              width(e / NR, E));
                     }
                     row += m;
                 }
@@ -831,12 +879,11 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
         }
 }
 
-static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h,
-                          real *d_hyper)
+static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h)
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n, W = width_of(cell);
     const Trace *row = &step->row;
-    real *room = room_of(cell, team);
+    real *room = room_of(cell, team), *d_hyper = pass->d_hyper;
     real *sums = pass->sums + team->me * (14 * H + 10 * S);
     long bottom = last_of(team, n);
     for (long top = first_of(team, n); top < bottom; top += GROUP) {
@@ -888,22 +935,52 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
     product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back);
 }
 
-/* The way back. `d_hyper` (B, hyper_size) is room. */
-void backward(long threads, const Cell *cell, const Pass *pass, const Trace *trace, real *scratch, real *d_hyper)
+static void go_back(const Cell *cell, const Team *team, const Pass *pass, const Trace *trace)
 {
+    long row = 0;
+    for (long t = 0; t < pass->steps; t++) row += pass->sizes[t];
+    for (long t = pass->steps - 1; t >= 0; t--) {
+        row -= pass->sizes[t];
+        Step step = step_at(cell, pass, trace, t, row);
+        step_backward(cell, team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0);
+        wait_for_all(team);
+    }
+}
+
+/* Passes that do not depend on each other go at once where the threads can be shared out evenly, else one after the other:
+   threads that work on different passes do not wait for each other at every step. */
+long threads_of_a_pass(long threads, long count) { return threads % count ? threads : threads / count; }
+
+typedef void Go(const Cell *, const Team *, const Pass *, const Trace *);
+
+static void go_all(Go *go, long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+{
+    Meeting meetings[count];
+    memset(meetings, 0, sizeof meetings);
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch, scratch_numbers(cell));
-        long row = 0;
-        for (long t = 0; t < pass->steps; t++) row += pass->sizes[t];
-        for (long t = pass->steps - 1; t >= 0; t--) {
-            row -= pass->sizes[t];
-            Step step = step_at(cell, pass, trace, t, row);
-            step_backward(cell, &team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0, d_hyper);
-            wait_for_all(&team);
+        long me = thread_number(), all = threads_of_a_pass(num_threads(), count), first = 0, last = count;
+        if (num_threads() != threads) /* there is room for so many alone */
+            all = 1, last = me ? 0 : count;
+        else if (all < threads)
+            first = me / all, last = first + 1;
+        for (long i = first; i < last; i++) {
+            Team team = join(me % all, all, passes[i].scratch, scratch_numbers(cells + i));
+            if (all < threads) team.meeting = meetings + i;
+            go(cells + i, &team, passes + i, traces + i);
+            leave(&team);
         }
-        leave(&team);
     }
+}
+
+void forward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+{
+    go_all(go_forth, threads, count, cells, passes, traces);
+}
+
+void backward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+{
+    go_all(go_back, threads, count, cells, passes, traces);
 }
 
 /* ---- Gradients of weights --------------------------------------------------------------------------------------- */
@@ -921,17 +998,6 @@ static void gather(long count, const Inputs *inputs, long p, real *to)
         int64_t from = in->from ? in->from[p] : p;
         copy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width, in->width);
     }
-}
-
-/* Has NR columns of some rows fetched into a cache: into the first to be written next, into the second to be read later. */
-static inline void ask_for(const real *rows, long count, long apart, int next)
-{
-    for (long r = 0; r < count; r++)
-        for (int j = 0; j < NR; j += LANES)
-            if (next)
-                __builtin_prefetch(rows + r * apart + j, 1, 3);
-            else
-                __builtin_prefetch(rows + r * apart + j, 0, 2);
 }
 
 static inline long tiles_of(long M) { return (M + MR - 1) / MR; }

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import islice
 from threading import Lock
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ _Trace = struct(
 _Pass = struct(
     "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
+    "d_hyper", "scratch",
 )  # fmt: skip
 _Inputs = struct("Inputs", "rows", "first", "from", "width:n")
 _Path = struct(
@@ -136,9 +138,9 @@ def _cell(w: Weights, back: bool = False) -> ctypes.Structure:
     return fill(_Cell, w.h, values)
 
 
-def _threads(w: Weights, rows: int) -> int:
-    """Of a step with so many rows."""
-    return _threads_for(rows * (w.h.numel() + (0 if w.hyper_h is None else 2 * w.hyper_h.numel())))
+def _threads(w: Weights, rows: int, passes: int = 1) -> int:
+    """Of a step with so many rows, in each of some passes."""
+    return _threads_for(passes * rows * (w.h.numel() + (0 if w.hyper_h is None else 2 * w.hyper_h.numel())))
 
 
 def _threads_for(work: int) -> int:
@@ -149,33 +151,45 @@ def _threads_for(work: int) -> int:
 State = tuple[Tensor, ...]
 
 
-def run(
-    weights: Weights,
-    sizes: Sequence[int],
-    x: Tensor,
-    start: Tensor | None,
-    state: State,
-    mask: Tensor | None = None,
-    keep: float = 1.0,
-) -> tuple[Tensor, State]:
-    """All steps of a cell over packed rows.
+@dataclass(frozen=True)
+class Pass:
+    """A cell, and the packed rows that it goes over."""
+
+    weights: Weights
+    start: Tensor | None
+    """(B, 4 size), for the HyperLSTM (B, 4 size + 4 hyper_size): added to the products of x; None for zeros."""
+    x: Tensor
+    """(P, inputs) the rows; no gradient goes to them."""
+    state: State
+    """Members (B, units): h, c; for the HyperLSTM h, h_hyper, c, c_hyper."""
+    mask: Tensor | None = None
+    """(P, size) uint8, 1 where a unit is kept; None for no dropout."""
+
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        return self.start, self.x, self.mask, *self.state, *self.weights.tensors()
+
+    @classmethod
+    def of_tensors(cls, tensors: Sequence[Any]) -> Pass:
+        start, x, mask, *state = tensors[: -len(fields(Weights))]
+        return cls(Weights(*map(_whole, tensors[-len(fields(Weights)) :])), start, x, tuple(state), mask)
+
+
+def run(passes: Sequence[Pass], sizes: Sequence[int], keep: float = 1.0) -> list[tuple[Tensor, State]]:
+    """All steps of some cells, each over its own rows, at once where there are threads for that.
 
     Args:
-        weights: of the cell.
+        passes: of as many rows and units each.
         sizes: (T,) rows of each step, falling; the first is B.
-        x: (P, inputs) the rows; no gradient goes to them.
-        start: (B, 4 size), for the HyperLSTM (B, 4 size + 4 hyper_size): added to the products of x; None for zeros.
-        state: members (B, units): h, c; for the HyperLSTM h, h_hyper, c, c_hyper.
-        mask: (P, size) uint8, 1 where a unit is kept; None for no dropout.
-        keep: chance of a 1 in it.
+        keep: chance of a 1 in the masks.
 
     Returns:
-        The outputs h (P, size), and the state after the last step of each drawing, as `state`.
+        Of each pass the outputs h (P, size), and the state after the last step of each drawing.
     """
-    outputs, *last = _Run.apply(
-        sizes, x, start, mask, keep, len(state), torch.is_grad_enabled(), *state, *weights.tensors()
-    )
-    return outputs, tuple(last)
+    counts = [len(one.tensors()) for one in passes]
+    flat = [tensor for one in passes for tensor in one.tensors()]
+    results = _Run.apply(sizes, keep, counts, torch.is_grad_enabled(), *flat)
+    members = iter(results[len(passes) :])
+    return [(h, tuple(islice(members, len(one.state)))) for h, one in zip(results, passes, strict=False)]
 
 
 def _trace_widths(w: Weights) -> dict[str, int]:
@@ -257,69 +271,93 @@ def _of_libc(name: str) -> Any:
 class _Run(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        sizes: Sequence[int],
-        x: Tensor,
-        start: Tensor | None,
-        mask: Tensor | None,
-        keep: float,
-        parts: int,
-        learns: bool,
-        *rest: Any,
+        ctx: Any, sizes: Sequence[int], keep: float, counts: Sequence[int], learns: bool, *flat: Any
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        w, B = Weights(*map(_whole, rest[parts:])), len(rest[0])
-        widths = _trace_widths(w)
-        # what is not kept for a way back is not worth keeping for the next time either
-        room = _Room(len(x), widths, x) if learns else None
-        trace = room.parts if room else {name: x.new_empty(len(x), width) for name, width in widths.items()}
-        h = x.new_empty(len(x), len(w.h))
-        # those of no step at all end as they began
-        last = [part.detach().clone(memory_format=torch.contiguous_format) for part in rest[:parts]]
-        read = _read(sizes, x, start, mask, keep, rest[:parts])
-        threads = _threads(w, B)
-        structs = _cell(w), fill(_Pass, x, read | _last(last)), fill(_Trace, x, trace | dict(h=h))
-        scratch = x.new_empty(threads * call("scratch_numbers", x, structs[0]))
-        call("forward", x, threads, *structs, scratch)
-        ctx.save_for_backward(x, start, mask, h, *rest)
-        ctx.room, ctx.settings = room, (sizes, keep, parts, threads)
-        return h, *last
+        passes = _passes(flat, counts)
+        threads = _threads(passes[0].weights, len(passes[0].state[0]), len(passes))
+        rooms, outputs, lasts, structs = list[_Room](), list[Tensor](), list[Tensor](), list[_Structs]()
+        for one in passes:
+            w, x, widths = one.weights, one.x, _trace_widths(one.weights)
+            if learns:
+                rooms.append(_Room(len(x), widths, x))
+                trace = rooms[-1].parts
+            else:  # what is not kept for a way back is not worth keeping for the next time either
+                trace = {name: x.new_empty(len(x), width) for name, width in widths.items()}
+            outputs.append(x.new_empty(len(x), len(w.h)))
+            # those of no step at all end as they began
+            last = [part.detach().clone(memory_format=torch.contiguous_format) for part in one.state]
+            lasts += last
+            written = _last(last)
+            structs.append((_cell(w), _read(one, sizes, keep) | written, trace | dict(h=outputs[-1])))
+        _go("forward", threads, structs)
+        ctx.save_for_backward(*outputs, *flat)
+        ctx.rooms, ctx.settings = rooms, (sizes, keep, counts, threads)
+        return *outputs, *lasts
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_h: Tensor | None, *d_last: Tensor | None) -> tuple[Any, ...]:
-        x, start, mask, h, *rest = ctx.saved_tensors
-        if ctx.room is None:
+    def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
+        if ctx.rooms is None:
             raise RuntimeError("a sequence can be gone back through once: what it kept is used up")
-        # the room lives to the end of this function, and no longer
-        room, ctx.room = ctx.room, None
-        sizes, keep, parts, threads = ctx.settings
-        w, B, trace = Weights(*map(_whole, rest[parts:])), len(rest[0]), room.parts | dict(h=h.detach())
-        H, S = len(w.h), w.hyper_size
-        d_state = [
-            torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
-            for d, part in zip(d_last, rest, strict=False)
-        ]
-        d_start, sums = x.new_zeros(B, 4 * H + 4 * S), dict(sums=x.new_zeros(threads, 14 * H + 10 * S))
-        if w.scale is not None:
-            sums |= dict(d_x=x.new_zeros(threads, *w.x.shape), d_scale=x.new_zeros(threads, *w.scale.shape))
-        read = _read(sizes, x, start, mask, keep, rest[:parts])
-        written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start) | sums
-        structs = _cell(w, back=True), fill(_Pass, x, read | written), fill(_Trace, x, trace)
-        scratch = x.new_empty(threads * call("scratch_numbers", x, structs[0]))
-        call("backward", x, threads, *structs, scratch, x.new_empty(B, S))
-        sums = {name: part.sum(dim=0) for name, part in sums.items()}
-        grads = _weight_gradients(w, read, trace, sums, threads)
-        of_weights = (None if getattr(w, field.name) is None else grads[field.name] for field in fields(w))
-        return None, None, None if start is None else d_start, None, None, None, None, *d_state, *of_weights
+        # the rooms live to the end of this function, and no longer
+        rooms, ctx.rooms = ctx.rooms, None
+        sizes, keep, counts, threads = ctx.settings
+        n = len(counts)
+        outputs, passes = ctx.saved_tensors[:n], _passes(ctx.saved_tensors[n:], counts)
+        of_last, each = iter(d_results[n:]), call("threads_of_a_pass", outputs[0], threads, n)
+        structs, gathered = list[_Structs](), []
+        for one, h, d_h, room in zip(passes, outputs, d_results[:n], rooms, strict=True):
+            w, x, B, H, S = one.weights, one.x, len(one.state[0]), len(one.weights.h), one.weights.hyper_size
+            d_state = [
+                torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
+                for part, d in zip(one.state, of_last, strict=False)
+            ]
+            d_start, sums = x.new_zeros(B, 4 * H + 4 * S), dict(sums=x.new_zeros(each, 14 * H + 10 * S))
+            if w.scale is not None:
+                width, (matrices, embedding, _) = kernels(x.dtype).panel_width, w.scale.shape
+                panels = x.new_zeros(each, matrices, -(-H // width), embedding, width)
+                sums |= dict(d_x=x.new_zeros(each, *w.x.shape), d_scale=panels)
+            written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start, d_hyper=x.new_empty(B, S)) | sums
+            structs.append((_cell(w, back=True), _read(one, sizes, keep) | written, room.parts | dict(h=h.detach())))
+            gathered.append((d_start, d_state, sums))
+        _go("backward", threads, structs)
+        grads: list[Any] = []
+        for one, (_, read, trace), (d_start, d_state, sums) in zip(passes, structs, gathered, strict=True):
+            sums = {name: part.sum(dim=0) for name, part in sums.items()}
+            of_weights = _weight_gradients(one.weights, read, trace, sums, threads)
+            grads += None if one.start is None else d_start, None, None, *d_state
+            grads += (of_weights[name] if part is not None else None for name, part in vars(one.weights).items())
+        return None, None, None, None, *grads
 
 
-def _read(
-    sizes: Sequence[int], x: Tensor, start: Tensor | None, mask: Tensor | None, keep: float, state: Sequence[Tensor]
-) -> dict[str, Any]:
+_Structs = tuple[ctypes.Structure, dict[str, Any], dict[str, Tensor]]
+"""A struct Cell, and the members of a Pass and of a Trace."""
+
+
+def _passes(flat: Sequence[Any], counts: Sequence[int]) -> list[Pass]:
+    members = iter(flat)
+    return [Pass.of_tensors(tuple(islice(members, count))) for count in counts]
+
+
+def _go(way: str, threads: int, structs: Sequence[_Structs]) -> None:
+    """All steps of all passes, `forward` or `backward`."""
+    n, x = len(structs), structs[0][1]["x"]
+    each = call("threads_of_a_pass", x, threads, n)
+    cells, passes, traces = [], [], []
+    for cell, of_pass, of_trace in structs:
+        scratch = x.new_empty(each * call("scratch_numbers", x, cell))
+        cells.append(cell)
+        passes.append(fill(_Pass, x, of_pass | dict(scratch=scratch)))
+        traces.append(fill(_Trace, x, of_trace))
+    call(way, x, threads, n, (_Cell * n)(*cells), (_Pass * n)(*passes), (_Trace * n)(*traces))
+
+
+def _read(one: Pass, sizes: Sequence[int], keep: float) -> dict[str, Any]:
     """What both ways read, as the struct Pass has it."""
-    before = dict(zip(("h0", "c0") if len(state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0"), state, strict=True))
-    tensors = {name: _whole(tensor) for name, tensor in (before | dict(x=x, start=start, mask=mask)).items()}
+    names = ("h0", "c0") if len(one.state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0")
+    before = dict(zip(names, one.state, strict=True)) | dict(x=one.x, start=one.start, mask=one.mask)
+    tensors = {name: _whole(tensor) for name, tensor in before.items()}
     return tensors | dict(steps=len(sizes), sizes=torch.tensor(sizes, dtype=torch.int64), scale=1 / keep)
 
 
@@ -359,7 +397,7 @@ def _weight_gradients(
         hyper_hyper=d_hyper,
         z=gradient(d_z, (trace["hyper_h"], None, None))[0],
         b_z=d_z.sum(dim=0),
-        scale=sums["d_scale"],
+        scale=sums["d_scale"].transpose(1, 2).flatten(2)[..., :H],
     )
 
 

@@ -18,7 +18,7 @@ from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
 from sketchrnn.kernels import compiled, native
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
-from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, steady_layout
+from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, run_both, steady_layout
 
 # the most that is encoded at once: 8 KB a point with an encoder of 256 units
 ENCODE_DRAWINGS = 256
@@ -216,13 +216,11 @@ class SketchRNN(nn.Module):
         self, batch: PackedBatch, keep: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """mu and sigma_hat (B, N_z) of the drawings in a batch; `keep` below 1 turns recurrent dropout on."""
-        last = []  # outputs of the two RNNs
-        for cell, rows in ((self.encoder_forward, batch.forward), (self.encoder_backward, batch.backward)):
-            dropout = dropout_mask(cell, batch.points, keep, generator)
-            state = zero_state(cell, batch.num_drawings)
-            _, final = run(cell, rows, None, batch.points, state, dropout, keep)
-            last.append(final[0])
-        h = torch.cat(last, dim=1)
+        cells, points = (self.encoder_forward, self.encoder_backward), batch.points
+        states = (zero_state(cells[0], batch.num_drawings), zero_state(cells[1], batch.num_drawings))
+        dropout = dropout_mask(cells[0], points, keep, generator), dropout_mask(cells[1], points, keep, generator)
+        (_, there), (_, back) = run_both(cells, (batch.forward, batch.backward), points, states, dropout, keep)
+        h = torch.cat([there[0], back[0]], dim=1)
         return affine(h, self.W_mu, self.b_mu), affine(h, self.W_sigma, self.b_sigma)
 
     def initial_state(self, z: Tensor | None, n: int) -> State:
