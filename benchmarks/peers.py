@@ -58,12 +58,11 @@ def main() -> None:
         for peer in peers:
             peer.answer()  # it is ready
             peer.process.send_signal(signal.SIGSTOP)
-        for round_ in range(-1, args.rounds):  # one to warm up
+        for _ in range(args.rounds):
             for peer in peers:
                 for work in peer.works:
-                    seconds = peer.do(work)
-                    if round_ >= 0:
-                        peer.seconds[work].append(seconds)
+                    peer.do(work)  # to warm up: the caches hold what others left there
+                    peer.seconds[work].append(peer.do(work))
     finally:
         for peer in peers:
             peer.process.kill()

@@ -9,11 +9,10 @@ from sketchrnn.config import DataInfo, ModelConfig, TrainConfig
 from sketchrnn.data.batches import Batch
 from sketchrnn.model.adam import Adam
 from sketchrnn.model.network import SketchRNN
-from sketchrnn.training import train_step
+from sketchrnn.training import fast_steps, train_step
 
 args = arguments()
 torch.set_num_threads(args.threads)
-torch.set_flush_denormal(True)
 torch.manual_seed(0)
 info = DataInfo(scale_factor=30.0, max_length=args.max_length)
 model = SketchRNN(ModelConfig(decoder_cell=args.cell), info)
@@ -36,4 +35,5 @@ def sample():
     assert len(sketchrnn.sample(endless, 1, seed=0)[0]) == args.max_length
 
 
-serve(train=lambda: step(False), **{"train-padded": lambda: step(True), "sample": sample})
+with fast_steps(torch.device("cpu")):  # as in a training run
+    serve(train=lambda: step(False), **{"train-padded": lambda: step(True), "sample": sample})

@@ -93,7 +93,7 @@ static void turn(long m, long K, const real *A, long lda, real *to)
 
 /* C (m, NR) = from + A B: B a panel, `from` NULL for zeros. A is turned around, (k, m), rows `lda` apart. The flat tiles take
    it as it stands, (m, k), rows NR apart. */
-#define PRODUCT(name, m, OF_ROW, NEXT)                                                                                 \
+#define TILE_AS(name, m, OF_ROW, NEXT)                                                                                 \
     static void name(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc)    \
     {                                                                                                                  \
         vec sum[m][2];                                                                                                 \
@@ -117,7 +117,7 @@ static void turn(long m, long K, const real *A, long lda, real *to)
             *(vec *)(c + r * ldc + LANES) = sum[r][1];                                                                 \
         }                                                                                                              \
     }
-#define TILE(m) PRODUCT(tile_##m, m, r, lda) PRODUCT(flat_##m, m, r * NR, 1)
+#define TILE(m) TILE_AS(tile_##m, m, r, lda) TILE_AS(flat_##m, m, r * NR, 1)
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #if defined(__AVX512F__) || defined(__aarch64__)
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
@@ -134,16 +134,16 @@ static Tile *const TILES[MR + 1] = {UP_TO_MR(tile_)}, *const FLAT_TILES[MR + 1] 
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
 /* The same with a panel of which so many columns are there. */
-static void edged(Tile *product, long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,
+static void edged(Tile *whole, long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,
                   long ldc, int columns)
 {
     if (columns == NR) {
-        product(k, a, lda, b, from, ldf, c, ldc);
+        whole(k, a, lda, b, from, ldf, c, ldc);
         return;
     }
     real edge[MR * NR] = {0};
     for (long r = 0; r < m && from; r++) memcpy(edge + r * NR, from + r * ldf, columns * sizeof(real));
-    product(k, a, lda, b, from ? edge : 0, NR, edge, NR);
+    whole(k, a, lda, b, from ? edge : 0, NR, edge, NR);
     for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
 }
 
@@ -294,8 +294,11 @@ static void meet(Meeting *at, int all)
         __atomic_store_n(&at->turn, turn + 1, __ATOMIC_RELEASE);
         return;
     }
-    for (int looks = 0; __atomic_load_n(&at->turn, __ATOMIC_ACQUIRE) == turn; looks++)
-        if (looks > 1000) sched_yield(); /* the others may be waiting for this very core */
+    for (int looks = 1000; __atomic_load_n(&at->turn, __ATOMIC_ACQUIRE) == turn;)
+        if (looks > 0)
+            looks--;
+        else
+            sched_yield(); /* the others may be waiting for this very core */
 }
 
 typedef struct {
@@ -901,17 +904,13 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
             else
                 norm_backward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale,
                               step->c_before + r * H, row->c + r * H, dh, dc, sums, room);
-        }
-        if (cell->kind == 2) {
-            scaled_gates_backward(cell, team->me, pass, step, top, rows, sums + 10 * H + 10 * S, team->scratch);
-            continue;
-        }
-        for (long r = top; r < top + rows; r++) {
-            const real *d = row->gates + r * 4 * H;
             real *to = pass->d_start + r * W;
+            if (cell->kind == 2) continue; /* its scales lie between */
 #pragma omp simd
-            for (long u = 0; u < 4 * H; u++) to[u] += d[u];
+            for (long u = 0; u < 4 * H; u++) to[u] += gates[u];
         }
+        if (cell->kind == 2)
+            scaled_gates_backward(cell, team->me, pass, step, top, rows, sums + 10 * H + 10 * S, team->scratch);
     }
     if (!by_rows(team, n)) wait_for_all(team);
     if (cell->kind < 2) {
@@ -960,7 +959,7 @@ static void go_all(Go *go, long threads, long count, const Cell *cells, const Pa
 #pragma omp parallel num_threads((int)threads)
     {
         long me = thread_number(), all = threads_of_a_pass(num_threads(), count), first = 0, last = count;
-        if (num_threads() != threads) /* there is room for so many alone */
+        if (num_threads() != threads) /* fewer came than there is room for: the first does it all */
             all = 1, last = me ? 0 : count;
         else if (all < threads)
             first = me / all, last = first + 1;
