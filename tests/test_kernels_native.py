@@ -88,7 +88,8 @@ def test_affine_is_that_of_torch(n, K, N, dtype, monkeypatch):
 def test_sequence_is_that_of_plain_torch(cell, size, lengths, conditional, threads, monkeypatch):
     """In float64, forward and backward, with and without dropout."""
     torch.manual_seed(1)
-    made = make_cell(cell, 5 + (6 if conditional else 0), size, 9, 4).double()
+    # the embedding within a panel and wider than one
+    made = make_cell(cell, 5 + (6 if conditional else 0), size, 9, 20 if size == 37 else 4).double()
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -138,6 +139,35 @@ def test_two_cells_at_once_are_as_each_alone(cell, threads, wanted, monkeypatch)
         assert all(map(torch.equal, last, own_last))
     if wanted:
         torch.testing.assert_close(gradients(both), gradients(alone), rtol=1e-9, atol=1e-9)
+
+
+@needs_compiler
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_fewer_threads_than_asked_for(limit):
+    """OpenMP may give fewer than torch says there are."""
+    code = """
+import numpy as np, torch
+from sketchrnn.kernels import native
+from sketchrnn.model import sequence
+from sketchrnn.model.cells import make_cell
+
+torch.manual_seed(0)
+cells = [make_cell("hyper", 5, 37, 9, 4).double() for _ in range(2)]
+layout = sequence.packed_layout(np.array([9] * 30 + [4] * 30))
+x = torch.randn(2, layout.num_rows, 5, dtype=torch.float64)
+states = [tuple(torch.zeros(60, size, dtype=torch.float64) for size in made.state_sizes) for made in cells]
+leaves = [parameter for made in cells for parameter in made.parameters()]
+found = []
+for threads in (4, 1):
+    native._threads = lambda *_: threads
+    outputs = [h for h, _ in sequence.run_both(cells, x, layout, states)]
+    found.append([*outputs, *torch.autograd.grad(sum(h.square().sum() for h in outputs), leaves)])
+torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"OMP_THREAD_LIMIT": str(limit)}
+    )
+    assert not done.returncode, done.stderr
 
 
 @needs_compiler

@@ -26,7 +26,7 @@ SOURCE = Path(__file__).with_name("native.c")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 
-# of native.c: what gives nothing back, and what says how many numbers of room another needs
+# of native.c: what gives nothing back, and what says how many numbers of room, or threads, another needs
 FUNCTIONS = ("pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop")
 NUMBERS = (
     "affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers", "sampler_scratch", "threads_of_a_pass"

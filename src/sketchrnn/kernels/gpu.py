@@ -150,9 +150,11 @@ def run(
     mask: Tensor | None = None,
     keep: float = 1.0,
 ) -> tuple[Tensor, State]:
-    """All steps of a cell over packed rows; as `native.run`, with the same arguments.
+    """All steps of a cell over packed rows: what `native.run` gives for one pass.
 
     Args:
+        weights, x, start, state, mask: of the pass; see `native.Pass`.
+        sizes, keep: as there.
         running: (T,) int32, how many of a step's rows go on: those after them keep their state, and hold it once
             more as their output. None for all.
     """

@@ -91,8 +91,8 @@ static void turn(long m, long K, const real *A, long lda, real *to)
         for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
 }
 
-/* C (m, NR) = from + A B: B a panel, `from` NULL for zeros. A is turned around, (k, m), rows `lda` apart. The flat tiles take
-   it as it stands, (m, k), rows NR apart. */
+/* C (m, NR) = from + A B: B a panel, `from` NULL for zeros. A is turned around, (k, m), rows `lda` apart. Flat tiles take it
+   as it stands, (m, k), rows NR apart: at a distance that the compiler knows. */
 #define TILE_AS(name, m, OF_ROW, NEXT)                                                                                 \
     static void name(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc)    \
     {                                                                                                                  \
@@ -283,8 +283,7 @@ static inline real sigmoid(real x) { return 1 / (1 + exp_(-x)); }
 /* Where some threads wait for each other; zeros before the first time. */
 typedef struct {
     int waiting, turn;
-    char rest[56]; /* of the cache line */
-} Meeting;
+} __attribute__((aligned(64))) Meeting; /* a cache line each */
 
 static void meet(Meeting *at, int all)
 {
@@ -316,7 +315,7 @@ static long thread_number(void) { return 0; }
 static long num_threads(void) { return 1; }
 #endif
 
-/* At least n numbers: the scratch of each thread begins as the first one's does, where vectors do not straddle cache lines. */
+/* At least n numbers. Every thread's scratch then begins as the first one's does, and vectors straddle no cache lines. */
 static long whole_vectors(long n) { return (n + LANES - 1) / LANES * LANES; }
 
 /* A thread joins with its own part of `scratch`, which holds `each` numbers for every thread. */
@@ -697,7 +696,7 @@ static void scaled_gates(const Cell *cell, const Step *step, long top, long rows
                 const real *xh = b.xh + r * NR, *hh = step->row.hh + at;
                 const real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR;
                 real *gates = step->row.gates + at;
-                ask_for(gates + NR, 1, 0, 1), ask_for(hh + NR, 1, 0, 1);
+                ask_for(gates + NR, 1, 0, 1);
 #pragma omp simd
                 for (long j = 0; j < columns; j++) gates[j] = of_x[j] * xh[j] + of_h[j] * hh[j] + of_b[j] + bias[j];
             }
@@ -772,12 +771,12 @@ typedef struct {
                                         in the gradients of these, out those of the state before the first step */
     const real *d_h;                 /* (P, size) or NULL: back, the gradient of the outputs */
     real *d_start;                   /* (B, width), zeros: back, its gradient */
-    real *sums;                      /* (threads, 10 size + 10 hyper_size + 4 size), zeros: back, gradients of gamma,
+    real *sums;                      /* (threads of the pass, 14 size + 10 hyper_size), zeros: back, gradients of gamma,
                                         beta, c_gamma, c_beta, the same of the small LSTM, bias */
-    real *d_x, *d_scale;             /* (threads, inputs, 4 size) and (threads, 12, panels of (embedding, size)), zeros:
-                                        back, the gradients of W_x and of the scales of a HyperLSTM */
+    real *d_x, *d_scale;             /* (threads of the pass, inputs, 4 size) and (the same, 12, panels of (embedding,
+                                        size)), zeros: back, the gradients of W_x and of the scales of a HyperLSTM */
     real *d_hyper;                   /* (B, hyper_size): back, room */
-    real *scratch;                   /* scratch_numbers for each thread */
+    real *scratch;                   /* scratch_numbers for each thread of the pass */
 } Pass;
 
 static Trace at(const Cell *cell, const Trace *all, long row)
@@ -958,14 +957,16 @@ static void go_all(Go *go, long threads, long count, const Cell *cells, const Pa
     memset(meetings, 0, sizeof meetings);
 #pragma omp parallel num_threads((int)threads)
     {
-        long me = thread_number(), all = threads_of_a_pass(num_threads(), count), first = 0, last = count;
-        if (num_threads() != threads) /* fewer came than there is room for: the first does it all */
-            all = 1, last = me ? 0 : count;
-        else if (all < threads)
+        long me = thread_number(), came = num_threads(), all = threads_of_a_pass(threads, count), first = 0, last = count;
+        if (came < threads) { /* one pass after the other, by as many threads as there is room for */
+            if (all > came) all = came;
+            if (me >= all) last = 0;
+        } else if (all < threads) {
             first = me / all, last = first + 1;
+        }
         for (long i = first; i < last; i++) {
             Team team = join(me % all, all, passes[i].scratch, scratch_numbers(cells + i));
-            if (all < threads) team.meeting = meetings + i;
+            if (all < came) team.meeting = meetings + i;
             go(cells + i, &team, passes + i, traces + i);
             leave(&team);
         }

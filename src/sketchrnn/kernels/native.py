@@ -178,13 +178,15 @@ def run(passes: Sequence[Pass], sizes: Sequence[int], keep: float = 1.0) -> list
     """All steps of some cells, each over its own rows, at once where there are threads for that.
 
     Args:
-        passes: of as many rows and units each.
+        passes: of as many rows, drawings and units each. The way back goes through all of them.
         sizes: (T,) rows of each step, falling; the first is B.
         keep: chance of a 1 in the masks.
 
     Returns:
         Of each pass the outputs h (P, size), and the state after the last step of each drawing.
     """
+    assert all(len(one.x) == sum(sizes) for one in passes)
+    assert all(len(part) == len(passes[0].state[0]) >= sizes[0] for one in passes for part in one.state)
     counts = [len(one.tensors()) for one in passes]
     flat = [tensor for one in passes for tensor in one.tensors()]
     results = _Run.apply(sizes, keep, counts, torch.is_grad_enabled(), *flat)
@@ -300,11 +302,11 @@ class _Run(torch.autograd.Function):
     def backward(ctx: Any, *d_results: Tensor | None) -> tuple[Any, ...]:
         if ctx.rooms is None:
             raise RuntimeError("a sequence can be gone back through once: what it kept is used up")
-        # the rooms live to the end of this function, and no longer
-        rooms, ctx.rooms = ctx.rooms, None
         sizes, keep, counts, threads = ctx.settings
         n = len(counts)
         outputs, passes = ctx.saved_tensors[:n], _passes(ctx.saved_tensors[n:], counts)
+        # the rooms live to the end of this function, and no longer
+        rooms, ctx.rooms = ctx.rooms, None
         of_last, each = iter(d_results[n:]), call("threads_of_a_pass", outputs[0], threads, n)
         structs, gathered = list[_Structs](), []
         for one, h, d_h, room in zip(passes, outputs, d_results[:n], rooms, strict=True):
