@@ -1002,6 +1002,20 @@ static void gather(long count, const Inputs *inputs, long p, real *to)
 
 static inline long tiles_of(long M) { return (M + MR - 1) / MR; }
 
+/* The inputs' rows [top, top + depth) as (depth, m) for each tile of columns, MR KC numbers apart. `rows` is room. */
+static void cut(long count, const Inputs *inputs, long M, long top, long depth, real *tiles, real *rows)
+{
+    for (long k = 0; k < depth; k += AT_ONCE) {
+        long some = depth - k < AT_ONCE ? depth - k : AT_ONCE;
+        for (long r = 0; r < some; r++) gather(count, inputs, top + k + r, rows + r * M);
+        for (long i = 0; i < tiles_of(M); i++) {
+            long column = M * i / tiles_of(M), m = M * (i + 1) / tiles_of(M) - column;
+            real *to = tiles + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
+            for (long r = 0; r < some; r++) copy(to + r * m, rows + r * M + column, MR);
+        }
+    }
+}
+
 long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + ABREAST * NR) + AT_ONCE * M + MR); }
 
 /* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together.
@@ -1020,15 +1034,7 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
         long begin = first_of(&team, panels), end = last_of(&team, panels);
         for (long top = 0; top < P && begin < end; top += KC) {
             long depth = P - top < KC ? P - top : KC;
-            for (long k = 0; k < depth; k += AT_ONCE) {
-                long some = depth - k < AT_ONCE ? depth - k : AT_ONCE;
-                for (long r = 0; r < some; r++) gather(count, inputs, top + k + r, rows + r * M);
-                for (long i = 0; i < tiles; i++) {
-                    long column = M * i / tiles, m = M * (i + 1) / tiles - column;
-                    real *to = stack + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
-                    for (long r = 0; r < some; r++) copy(to + r * m, rows + r * M + column, MR);
-                }
-            }
+            cut(count, inputs, M, top, depth, stack, rows);
             for (long p = begin; p < end; p += ABREAST) {
                 long abreast = end - p < ABREAST ? end - p : ABREAST;
                 for (long k = 0; k < depth; k++)

@@ -70,25 +70,6 @@ def steady_layout(lengths: Tensor, longest: int) -> Layout:
     return Layout([n] * longest, row % n, row // n, running)
 
 
-def run_both(
-    cells: tuple[Cell, Cell],
-    x: tuple[Tensor, Tensor],
-    layout: Layout,
-    states: tuple[State, State],
-    dropout: tuple[Tensor | None, Tensor | None] = (None, None),
-    keep: float = 1.0,
-) -> list[tuple[Tensor, State]]:
-    """`run` of two cells of one kind and size, without z, each over its own rows: at once where that is faster."""
-    given = list(zip(cells, x, states, dropout, strict=True))
-    if layout.num_rows and layout.running is None and compiled.runs_on(x[0]):
-        passes = [
-            native.Pass(*native_weights(cell, None, len(state[0])), rows, state, mask)
-            for cell, rows, state, mask in given
-        ]
-        return native.run(passes, layout.batch_sizes, keep)
-    return [run(cell, rows, None, layout, state, mask, keep) for cell, rows, state, mask in given]
-
-
 def run(
     cell: Cell,
     x: Tensor,
@@ -116,14 +97,33 @@ def run(
         weights, start = native_weights(cell, of_z, len(state[0]))
         return gpu.run(weights, layout.batch_sizes, layout.running, x, start, state, dropout, keep)
     if layout.num_rows and layout.running is None and compiled.runs_on(x):
-        weights, start = native_weights(cell, of_z, len(state[0]))
-        return native.run([native.Pass(weights, start, x, state, dropout)], layout.batch_sizes, keep)[0]
+        one = native.Pass(*native_weights(cell, of_z, len(state[0])), x, state, dropout)
+        return native.run([one], layout.batch_sizes, keep)[0]
     inputs = x @ cell.input_weights()[: x.shape[1]]
     if of_z is not None:
         # not by [...]: the gradient of that adds up in an order of its own on several threads
         inputs = inputs + of_z.index_select(0, layout.drawing)
     factors = None if dropout is None else dropout.to(x.dtype) / keep
     return step_by_step(cell, inputs, layout, state, factors)
+
+
+def run_both(
+    cells: tuple[Cell, Cell],
+    x: tuple[Tensor, Tensor],
+    layout: Layout,
+    states: tuple[State, State],
+    dropout: tuple[Tensor | None, Tensor | None] = (None, None),
+    keep: float = 1.0,
+) -> list[tuple[Tensor, State]]:
+    """`run` of two cells of one kind and size, without z, each over its own rows: at once where that is faster."""
+    given = list(zip(cells, x, states, dropout, strict=True))
+    if layout.num_rows and layout.running is None and compiled.runs_on(x[0]):
+        passes = [
+            native.Pass(*native_weights(cell, None, len(state[0])), rows, state, mask)
+            for cell, rows, state, mask in given
+        ]
+        return native.run(passes, layout.batch_sizes, keep)
+    return [run(cell, rows, None, layout, state, mask, keep) for cell, rows, state, mask in given]
 
 
 def step_by_step(
