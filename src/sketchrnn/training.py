@@ -165,11 +165,12 @@ def train_step(
         loss, parts = loss_of(model, batch, config, step, generator)
         loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norms = torch.stack(torch._foreach_norm(gradients))
-    if not torch.isfinite(loss + norms.sum()):
+    extremes = torch.stack([extreme for gradient in gradients for extreme in torch.aminmax(gradient)])
+    if not torch.isfinite(loss + extremes.sum()):
         return None
-    torch._foreach_clamp_min_(gradients, -config.clip_value)
-    torch._foreach_clamp_max_(gradients, config.clip_value)
+    if extremes.abs().max() > config.clip_value:  # else each would be read and written again for nothing
+        torch._foreach_clamp_min_(gradients, -config.clip_value)
+        torch._foreach_clamp_max_(gradients, config.clip_value)
     optimizer.step()
     return parts
 

@@ -190,6 +190,10 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
+                if (panel + 1 < last) {
+                    if (start) ask_for(start + NR, m, ldf, 0);
+                    ask_for(c + NR, m, ldc, 1);
+                }
                 tile(m, K, scratch + row * K, m, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
                 row += m;
             }
@@ -429,11 +433,10 @@ static void activate(long H, real *gates)
     }
 }
 
-/* Gates (4 H) from pre-activations to i, g, f, o; new c and h. */
-static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, real *c, real *h)
+/* The new c. */
+static void next_c(long H, const real *gates, const uint8_t *mask, real scale, const real *c_before, real *c)
 {
-    activate(H, gates);
-    const real *i = gates, *j = gates + H, *f = gates + 2 * H, *o = gates + 3 * H;
+    const real *i = gates, *j = gates + H, *f = gates + 2 * H;
     if (mask) {
 #pragma omp simd
         for (long u = 0; u < H; u++) c[u] = c_before[u] * f[u] + i[u] * j[u] * (mask[u] * scale);
@@ -441,6 +444,14 @@ static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, c
 #pragma omp simd
         for (long u = 0; u < H; u++) c[u] = c_before[u] * f[u] + i[u] * j[u];
     }
+}
+
+/* Gates (4 H) from pre-activations to i, g, f, o; new c and h. */
+static void lstm_forward(long H, real *gates, const uint8_t *mask, real scale, const real *c_before, real *c, real *h)
+{
+    activate(H, gates);
+    next_c(H, gates, mask, scale, c_before, c);
+    const real *o = gates + 3 * H;
 #pragma omp simd
     for (long u = 0; u < H; u++) h[u] = tanh_(c[u]) * o[u];
 }
@@ -463,17 +474,26 @@ static void lstm_backward(long H, real *gates, const uint8_t *mask, real scale, 
     }
 }
 
-/* 1 / standard deviation of x (n), and its mean. */
+static inline real square(real x) { return x * x; }
+
+/* 1 / standard deviation of x (n), and its mean. By quarters: an addition waits for the one before in the same sum. */
 static real moments(long n, const real *x, real *mean)
 {
-    real sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (long u = 0; u < n; u++) sum += x[u];
-    real m = sum / n;
-#pragma omp simd reduction(+ : squares)
-    for (long u = 0; u < n; u++) squares += (x[u] - m) * (x[u] - m);
+    long q = n / 4;
+    real a = 0, b = 0, c = 0, d = 0;
+#pragma omp simd reduction(+ : a, b, c, d)
+    for (long u = 0; u < q; u++) a += x[u], b += x[u + q], c += x[u + 2 * q], d += x[u + 3 * q];
+    for (long u = 4 * q; u < n; u++) a += x[u];
+    real m = (a + b + c + d) / n;
+    a = 0, b = 0, c = 0, d = 0;
+#pragma omp simd reduction(+ : a, b, c, d)
+    for (long u = 0; u < q; u++) {
+        a += square(x[u] - m), b += square(x[u + q] - m);
+        c += square(x[u + 2 * q] - m), d += square(x[u + 3 * q] - m);
+    }
+    for (long u = 4 * q; u < n; u++) a += square(x[u] - m);
     *mean = m;
-    return 1 / (real)sqrt(squares / n + LAYER_NORM_EPSILON);
+    return 1 / (real)sqrt((a + b + c + d) / n + LAYER_NORM_EPSILON);
 }
 
 typedef struct {
@@ -495,31 +515,33 @@ ONCE void norm_forward(long H, real *gates, real *deviation, Norm norm, const ui
             y[u] = x[u] * gamma[u] + beta[u];
         }
     }
-    lstm_forward(H, room, mask, scale, c_before, c, h); /* its h is without layer norm, and written anew */
+    activate(H, room);
+    next_c(H, room, mask, scale, c_before, c);
     real mean, over = moments(H, c, &mean);
     const real *o = room + 3 * H;
 #pragma omp simd
     for (long u = 0; u < H; u++) h[u] = tanh_((c[u] - mean) * over * norm.c_gamma[u] + norm.c_beta[u]) * o[u];
 }
 
-/* The way back through y = normal gamma + beta: dy (n) becomes the gradient of what was normalised. */
+/* The way back through y = normal gamma + beta: from dy (n), which is used up, to the gradient `d` of what was normalised.
+   That may stand where dy or `normal` does. */
 static void normalise_backward(long n, const real *normal, real over, const real *gamma, real *dy, real *d_gamma,
-                               real *d_beta)
+                               real *d_beta, real *d)
 {
     real sum = 0, product = 0;
 #pragma omp simd reduction(+ : sum, product)
     for (long u = 0; u < n; u++) {
-        real d = dy[u];
-        d_gamma[u] += d * normal[u];
-        d_beta[u] += d;
-        d *= gamma[u];
-        sum += d;
-        product += d * normal[u];
-        dy[u] = d;
+        real own = dy[u];
+        d_gamma[u] += own * normal[u];
+        d_beta[u] += own;
+        own *= gamma[u];
+        sum += own;
+        product += own * normal[u];
+        dy[u] = own;
     }
     sum /= n, product /= n;
 #pragma omp simd
-    for (long u = 0; u < n; u++) dy[u] = over * (dy[u] - sum - normal[u] * product);
+    for (long u = 0; u < n; u++) d[u] = over * (dy[u] - sum - normal[u] * product);
 }
 
 /* As lstm_backward; gates from normalised to gradients before the norm. `sums` (10 H) gathers the gradients of gamma,
@@ -544,7 +566,7 @@ ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, c
         d[u] = dh[u] * o[u] * (1 - t * t);
         o[u] = dh[u] * t * o[u] * (1 - o[u]);
     }
-    normalise_backward(H, normal, over, norm.c_gamma, d, sums + 8 * H, sums + 9 * H);
+    normalise_backward(H, normal, over, norm.c_gamma, d, sums + 8 * H, sums + 9 * H, d);
 #pragma omp simd
     for (long u = 0; u < H; u++) {
         real keep = mask ? mask[u] * scale : 1, of_c = dc[u] + d[u];
@@ -554,11 +576,9 @@ ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, c
         dc[u] = of_c * f[u];
         i[u] = di, j[u] = dj, f[u] = df;
     }
-    for (int g = 0; g < 4; g++) {
+    for (int g = 0; g < 4; g++)
         normalise_backward(H, gates + g * H, deviation[g], norm.gamma + g * H, room + g * H, sums + g * H,
-                           sums + (4 + g) * H);
-        memcpy(gates + g * H, room + g * H, H * sizeof(real));
-    }
+                           sums + (4 + g) * H, gates + g * H);
 }
 
 /* ---- One step of a cell ----------------------------------------------------------------------------------------- */
@@ -654,6 +674,7 @@ static void block_scales(const Cell *cell, const Step *step, const Block *b, lon
     for (long i = 0, row = 0; i < b->tiles; i++) {
         long m = end_of(b, i) - row;
         real *xh = b->xh + row * NR;
+        if (apart == W) ask_for(from + row * W + NR, m, W, 0);
         TILES[m](I, b->x + row * I, m, cell->x + gate * cell->x_stride + left * I, start ? from + row * apart : 0, apart,
                  xh, NR);
         for (int k = 0; k < count; k++) {
@@ -847,7 +868,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                 const real *d = step->row.gates + (top + r) * 4 * H + column;
                 real *hh = step->row.hh + (top + r) * 4 * H + column, *d_start = pass->d_start + (top + r) * W + column;
                 real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR, *xh = b.xh + r * NR;
-                ask_for(hh + NR, 1, 0, 1), ask_for(d_start + NR, 1, 0, 1);
+                ask_for(d + NR, 1, 0, 0), ask_for(hh + NR, 1, 0, 1), ask_for(d_start + NR, 1, 0, 1);
 #pragma omp simd
                 for (long j = 0; j < columns; j++) {
                     real d_xh = d[j] * of_x[j], d_hh = d[j] * of_h[j];
