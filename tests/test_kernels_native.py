@@ -195,6 +195,21 @@ def test_exp_and_tanh_of_the_kernels():
 
 
 @needs_compiler
+def test_tanh_of_small_numbers_loses_no_digits():
+    """c is tanh(j) i where none was before: gates from 1e-20 to 1."""
+    cell = make_cell("lstm", 5, 64, 0, 0)
+    x = torch.zeros(41, 5)
+    x[:, 0] = torch.logspace(-20, 0, 41) * (-1) ** torch.arange(41)
+    with torch.no_grad():
+        cell.W_xh.fill_(1.0)
+        cell.W_hh.zero_()
+    state = (torch.zeros(41, 64), torch.zeros(41, 64))
+    _, (_, c) = sequence.run(cell, x, None, sequence.packed_layout(np.ones(41, np.int64)), state)
+    exact = torch.tanh(x[:, :1].double()) * torch.sigmoid(x[:, :1].double())
+    np.testing.assert_allclose(c.detach(), exact.expand(41, 64), rtol=5e-7)
+
+
+@needs_compiler
 def test_rows_do_not_depend_on_their_neighbours_or_on_threads(cell, monkeypatch):
     """To the last bit: what makes a drawing the same in any batch."""
     torch.manual_seed(0)

@@ -240,11 +240,11 @@ static inline real exp_(real x) { return exp(x); }
 static inline real tanh_(real x) { return tanh(x); }
 static inline real log_(real x) { return log(x); }
 #else
-/* Polynomials of Cephes (S. Moshier), to about 2 units in the last place, without branches so that loops over them become
-   vector instructions. Beyond 88 and -87 exp stays where it is there; NaN stays NaN. */
-static inline real exp_(real x)
+/* All to about 2 units in the last place, without branches, so that loops over them become vector instructions. */
+
+/* exp(x), x from -87 to 88, as power (1 + p): a power of 2, and p by a polynomial of Cephes (S. Moshier). NaN gives NaN. */
+static inline real exp_parts(real x, real *power)
 {
-    x = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
     float n = rintf(x * 1.44269504088896341f);
     float r = x - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
@@ -253,25 +253,26 @@ static inline real exp_(real x)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
     union {
         int32_t bits;
         float value;
-    } power = {.bits = ((int32_t)n + 127) << 23};
-    return p * power.value;
+    } two_to_n = {.bits = ((int32_t)n + 127) << 23};
+    *power = two_to_n.value;
+    return p * r * r + r;
+}
+
+/* Beyond these two it stays what it is there. */
+static inline real exp_(real x)
+{
+    real power, p = exp_parts(x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x, &power);
+    return power * p + power;
 }
 
 static inline real tanh_(real x)
 {
-    float s = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * s + 2.06390887954e-2f;
-    p = p * s - 5.37397155531e-2f;
-    p = p * s + 1.33314422036e-1f;
-    p = p * s - 3.33332819422e-1f;
-    p = p * s * x + x;
-    float far = 1.0f - 2.0f / (exp_(2.0f * fabsf(x)) + 1.0f);
-    return fabsf(x) < 0.625f ? p : copysignf(far, x);
+    real far = fabsf(x) > 40.0f ? 40.0f : fabsf(x), power, p = exp_parts(2 * far, &power);
+    real less_1 = power * p + (power - 1); /* exp(2 |x|) - 1, for small x too without losing digits */
+    return copysignf(less_1 / (less_1 + 2), x);
 }
 
 static inline real log_(real x) { return logf(x); }
