@@ -373,6 +373,46 @@ def test_a_step_that_is_not_finite_is_left_out(wave_data, tmp_path, monkeypatch)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("where", [0, -1])
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        (np.nan, 0.0, None),
+        (np.inf, 0.0, None),
+        (-np.inf, np.inf, None),
+        (3e38, 3e38, (1.0, 1.0)),
+        (-5.0, 0.25, (-1.0, 0.25)),
+        (5.0, -0.25, (1.0, -0.25)),
+        (-0.75, 0.5, (-0.75, 0.5)),
+    ],
+)
+def test_gradients_are_clipped_or_the_step_is_left_out(wave_data, where, first, second, wanted):
+    """A finite loss of which two gradients, of the first or the last weights, are what they are told to be."""
+    data = Dataset(wave_data)
+    model = sketchrnn.SketchRNN(SMALL, data.info)
+    weights = list(model.parameters())
+    before = [p.detach().clone() for p in weights]
+    for p in weights:
+        p.register_hook(torch.zeros_like)
+
+    def told(gradient):
+        gradient = torch.zeros_like(gradient)
+        gradient.view(-1)[:2] = torch.tensor([first, second])
+        return gradient
+
+    weights[where].register_hook(told)
+    batch = training.Batches(data.train, scale_factor=1.0, batch_size=20, seed=0).batch(0)
+    optimizer = training.Adam(weights, 1e-3)
+    parts = training.train_step(model, optimizer, batch, CONFIG, 0, torch.Generator().manual_seed(0))
+    assert (parts is None) == (wanted is None)
+    if wanted is None:
+        assert all(torch.equal(p, was) for p, was in zip(weights, before, strict=True))
+    else:
+        gradient = weights[where].grad.view(-1)
+        np.testing.assert_allclose(gradient[:2], wanted)
+        assert not gradient[2:].any()
+
+
 def test_several_in_a_row_go_back_to_the_last_checkpoint(wave_data, tmp_path, monkeypatch, capsys, steps_taken):
     original, bad = training.Batches.batch, [True]
 

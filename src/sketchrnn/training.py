@@ -166,7 +166,7 @@ def train_step(
         loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     extremes = torch.stack([extreme for gradient in gradients for extreme in torch.aminmax(gradient)])
-    if not torch.isfinite(loss + extremes.sum()):
+    if not (torch.isfinite(loss) and torch.isfinite(extremes).all()):
         return None
     if extremes.abs().max() > config.clip_value:  # else each would be read and written again for nothing
         torch._foreach_clamp_min_(gradients, -config.clip_value)

@@ -191,7 +191,7 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
                 real *c = C + (top + row) * ldc + panel * NR;
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
                 if (panel + 1 < last) {
-                    if (start) ask_for(start + NR, m, ldf, 0);
+                    if (start && ldf) ask_for(start + NR, m, ldf, 0);
                     ask_for(c + NR, m, ldc, 1);
                 }
                 tile(m, K, scratch + row * K, m, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
@@ -261,11 +261,11 @@ static inline real exp_parts(real x, real *power)
     return p * r * r + r;
 }
 
-/* Beyond these two it stays what it is there. */
+/* Beyond 88 and -87 it stays what it is there. */
 static inline real exp_(real x)
 {
     real power, p = exp_parts(x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x, &power);
-    return power * p + power;
+    return (1 + p) * power; /* power p alone may be too small a number */
 }
 
 static inline real tanh_(real x)
@@ -675,7 +675,7 @@ static void block_scales(const Cell *cell, const Step *step, const Block *b, lon
     for (long i = 0, row = 0; i < b->tiles; i++) {
         long m = end_of(b, i) - row;
         real *xh = b->xh + row * NR;
-        if (apart == W) ask_for(from + row * W + NR, m, W, 0);
+        if (from != b->xh) ask_for(from + row * W + NR, m, W, 0);
         TILES[m](I, b->x + row * I, m, cell->x + gate * cell->x_stride + left * I, start ? from + row * apart : 0, apart,
                  xh, NR);
         for (int k = 0; k < count; k++) {
@@ -1025,14 +1025,14 @@ static void gather(long count, const Inputs *inputs, long p, real *to)
 static inline long tiles_of(long M) { return (M + MR - 1) / MR; }
 
 /* The inputs' rows [top, top + depth) as (depth, m) for each tile of columns, MR KC numbers apart. `rows` is room. */
-static void cut(long count, const Inputs *inputs, long M, long top, long depth, real *tiles, real *rows)
+static void cut(long count, const Inputs *inputs, long M, long top, long depth, real *stack, real *rows)
 {
     for (long k = 0; k < depth; k += AT_ONCE) {
         long some = depth - k < AT_ONCE ? depth - k : AT_ONCE;
         for (long r = 0; r < some; r++) gather(count, inputs, top + k + r, rows + r * M);
         for (long i = 0; i < tiles_of(M); i++) {
             long column = M * i / tiles_of(M), m = M * (i + 1) / tiles_of(M) - column;
-            real *to = tiles + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
+            real *to = stack + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
             for (long r = 0; r < some; r++) copy(to + r * m, rows + r * M + column, MR);
         }
     }
