@@ -165,10 +165,10 @@ def train_step(
         loss, parts = loss_of(model, batch, config, step, generator)
         loss.backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    extremes = torch.stack([extreme for gradient in gradients for extreme in torch.aminmax(gradient)])
-    if not (torch.isfinite(loss) and torch.isfinite(extremes).all()):
+    largest = torch.stack([extreme for gradient in gradients for extreme in torch.aminmax(gradient)]).abs().max()
+    if not (torch.isfinite(loss) and torch.isfinite(largest)):  # NaN if a gradient is
         return None
-    if extremes.abs().max() > config.clip_value:  # else each would be read and written again for nothing
+    if largest > config.clip_value:  # else each would be read and written again for nothing
         torch._foreach_clamp_min_(gradients, -config.clip_value)
         torch._foreach_clamp_max_(gradients, config.clip_value)
     optimizer.step()

@@ -130,6 +130,9 @@ TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
 static Tile *const TILES[MR + 1] = {UP_TO_MR(tile_)}, *const FLAT_TILES[MR + 1] = {UP_TO_MR(flat_)};
 
+static inline long tiles_of(long rows) { return (rows + MR - 1) / MR; }
+static inline long panels_of(long columns) { return (columns + NR - 1) / NR; }
+
 /* Columns of a panel that are there: all but in the last. */
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
@@ -177,7 +180,7 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
     long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
     for (int i = 0; i < count; i++) K += parts[i].K;
     for (; groups > 0; groups--) {
-        long group = (bottom - top) / groups, tiles = (group + MR - 1) / MR;
+        long group = (bottom - top) / groups, tiles = tiles_of(group);
         for (long i = 0, row = 0; i < tiles; i++) { /* A as (K, m) for each tile */
             long m = group * (i + 1) / tiles - row;
             real *packed = scratch + row * K;
@@ -206,7 +209,7 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
 static void transposed(long M, long K, const real *A, long lda, const real *B, const real *from, real *C, long ldc,
                        int columns)
 {
-    long tiles = (M + MR - 1) / MR;
+    long tiles = tiles_of(M);
     for (long i = 0, row = 0; i < tiles; i++) {
         long m = M * (i + 1) / tiles - row;
         tile(m, K, A + row, lda, B, from ? from + row * ldc : 0, ldc, C + row * ldc, ldc, columns);
@@ -220,7 +223,7 @@ int panel_width(void) { return NR; }
 void pack(long threads, long K, long N, const real *W, long sk, long sn, long above, long all, real *panels)
 {
 #pragma omp parallel for schedule(static) num_threads((int)threads)
-    for (long panel = 0; panel < (N + NR - 1) / NR; panel++) {
+    for (long panel = 0; panel < panels_of(N); panel++) {
         int columns = width(panel, N);
         real *to = panels + (panel * all + above) * NR;
         const real *from = W + panel * NR * sn;
@@ -231,7 +234,6 @@ void pack(long threads, long K, long N, const real *W, long sk, long sn, long ab
                 for (int j = 0; j < NR; j++) to[k * NR + j] = j < columns ? from[k * sk + j * sn] : 0;
     }
 }
-
 
 /* ---- Functions of one number ---------------------------------------------------------------------------------- */
 
@@ -366,7 +368,7 @@ static inline int by_rows(const Team *team, long n) { return n >= team->all * MR
 static void product(const Team *team, long n, long N, real *C, long ldc, const real *start, long ld_start,
                     const int64_t *who, int count, const Part *parts, const real *B)
 {
-    long panels = (N + NR - 1) / NR, rows = by_rows(team, n);
+    long panels = panels_of(N), rows = by_rows(team, n);
     long top = rows ? first_of(team, n) : 0, bottom = rows ? last_of(team, n) : n;
     long first = rows ? 0 : first_of(team, panels), last = rows ? panels : last_of(team, panels);
     if (who) { /* gathered first: a tile wants rows at one distance */
@@ -647,7 +649,7 @@ static long end_of(const Block *b, long tile) { return b->rows * (tile + 1) / b-
 static Block block_of(const Cell *cell, real *room, const Step *step, long top, long rows)
 {
     long I = cell->inputs, E = cell->embedding;
-    Block b = {.top = top, .rows = rows, .tiles = (rows + MR - 1) / MR, .of_x = room};
+    Block b = {.top = top, .rows = rows, .tiles = tiles_of(rows), .of_x = room};
     b.of_h = b.of_x + rows * NR, b.of_b = b.of_h + rows * NR, b.xh = b.of_b + rows * NR;
     b.x = b.xh + rows * NR, b.z = b.x + rows * I, b.z_rows = b.z + rows * 12 * E;
     for (long i = 0, row = 0; i < b.tiles; i++) {
@@ -855,7 +857,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                                   real *d_bias, real *room)
 {
     long H = cell->size, E = cell->embedding, I = cell->inputs, W = width_of(cell);
-    long panels = (H + NR - 1) / NR;
+    long panels = panels_of(H);
     real *d_x = pass->d_x + me * I * 4 * H, *d_scale = pass->d_scale + me * 12 * panels * E * NR;
     Block b = block_of(cell, room, step, top, rows);
     real *z = step->row.z + top * 12 * E;
@@ -1022,8 +1024,6 @@ static void gather(long count, const Inputs *inputs, long p, real *to)
     }
 }
 
-static inline long tiles_of(long M) { return (M + MR - 1) / MR; }
-
 /* The inputs' rows [top, top + depth) as (depth, m) for each tile of columns, MR KC numbers apart. `rows` is room. */
 static void cut(long count, const Inputs *inputs, long M, long top, long depth, real *stack, real *rows)
 {
@@ -1045,7 +1045,7 @@ long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + AB
 void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, real *out,
                      real *scratch)
 {
-    long M = 0, panels = (N + NR - 1) / NR;
+    long M = 0, panels = panels_of(N);
     for (long i = 0; i < count; i++) M += inputs[i].width;
     long tiles = tiles_of(M);
 #pragma omp parallel num_threads((int)threads)
