@@ -53,7 +53,7 @@ enum { VECTOR = 16, MR = 6 };
 #endif
 enum { LANES = VECTOR / sizeof(real), NR = 2 * LANES };
 enum { KC = 512 };       /* rows that a gradient takes together, */
-enum { ABREAST = 2 };    /* and panels */
+enum { ABREAST = 8 };    /* and panels */
 enum { AT_ONCE = 16 };   /* rows that it cuts into tiles together */
 enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
 
@@ -91,10 +91,18 @@ static void turn(long m, long K, const real *A, long lda, real *to)
         for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
 }
 
+/* What is needed next: a tile has a piece of it fetched into the second-level cache for each of its k, `step` numbers apart.
+   Asked for all at once it would hold up the tile's own reading. */
+typedef struct {
+    const real *at;
+    long step;
+} Next;
+
 /* C (m, NR) = from + A B: B a panel, `from` NULL for zeros. A is turned around, (k, m), rows `lda` apart. Flat tiles take it
    as it stands, (m, k), rows NR apart: at a distance that the compiler knows. */
-#define TILE_AS(name, m, OF_ROW, NEXT)                                                                                 \
-    static void name(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc)    \
+#define TILE_AS(name, m, OF_ROW, STRIDE)                                                                               \
+    static void name(long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc,    \
+                     Next next)                                                                                        \
     {                                                                                                                  \
         vec sum[m][2];                                                                                                 \
         (void)lda;                                                                                                     \
@@ -103,8 +111,9 @@ static void turn(long m, long K, const real *A, long lda, real *to)
             sum[r][0] = from ? *(const vec *)(from + r * ldf) : (vec){0};                                              \
             sum[r][1] = from ? *(const vec *)(from + r * ldf + LANES) : (vec){0};                                      \
         }                                                                                                              \
-        for (; k > 0; k--, a += NEXT, b += NR) {                                                                       \
+        for (; k > 0; k--, a += STRIDE, b += NR, next.at += next.step) {                                               \
             vec left = *(const vec *)b, right = *(const vec *)(b + LANES);                                             \
+            __builtin_prefetch(next.at, 0, 2);                                                                         \
             _Pragma("GCC unroll 16") for (int r = 0; r < m; r++)                                                       \
             {                                                                                                          \
                 sum[r][0] += a[OF_ROW] * left;                                                                         \
@@ -127,7 +136,7 @@ TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #define UP_TO_MR(name) 0, name##1, name##2, name##3, name##4, name##5, name##6
 #endif
 
-typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
+typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long, Next);
 static Tile *const TILES[MR + 1] = {UP_TO_MR(tile_)}, *const FLAT_TILES[MR + 1] = {UP_TO_MR(flat_)};
 
 static inline long tiles_of(long rows) { return (rows + MR - 1) / MR; }
@@ -138,22 +147,22 @@ static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)
 
 /* The same with a panel of which so many columns are there. */
 static void edged(Tile *whole, long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,
-                  long ldc, int columns)
+                  long ldc, int columns, Next next)
 {
     if (columns == NR) {
-        whole(k, a, lda, b, from, ldf, c, ldc);
+        whole(k, a, lda, b, from, ldf, c, ldc, next);
         return;
     }
     real edge[MR * NR] = {0};
     for (long r = 0; r < m && from; r++) memcpy(edge + r * NR, from + r * ldf, columns * sizeof(real));
-    whole(k, a, lda, b, from ? edge : 0, NR, edge, NR);
+    whole(k, a, lda, b, from ? edge : 0, NR, edge, NR, next);
     for (long r = 0; r < m; r++) memcpy(c + r * ldc, edge + r * NR, columns * sizeof(real));
 }
 
 static void tile(long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c, long ldc,
-                 int columns)
+                 int columns, Next next)
 {
-    edged(TILES[m], m, k, a, lda, b, from, ldf, c, ldc, columns);
+    edged(TILES[m], m, k, a, lda, b, from, ldf, c, ldc, columns, next);
 }
 
 /* Has NR columns of some rows fetched into a cache: into the first to be written next, into the second to be read later. */
@@ -189,15 +198,19 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
             row += m;
         }
         for (long panel = first; panel < last; panel++) {
+            const real *here = B + panel * K * NR;
             for (long i = 0, row = 0; i < tiles; i++) {
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
+                Next next = {here, 0};
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
                 if (panel + 1 < last) {
+                    next.step = NR / tiles; /* each has a share of the next panel fetched */
+                    next.at = here + K * NR + i * K * next.step;
                     if (start && ldf) ask_for(start + NR, m, ldf, 0);
                     ask_for(c + NR, m, ldc, 1);
                 }
-                tile(m, K, scratch + row * K, m, B + panel * K * NR, start, ldf, c, ldc, width(panel, N));
+                tile(m, K, scratch + row * K, m, here, start, ldf, c, ldc, width(panel, N), next);
                 row += m;
             }
         }
@@ -212,7 +225,7 @@ static void transposed(long M, long K, const real *A, long lda, const real *B, c
     long tiles = tiles_of(M);
     for (long i = 0, row = 0; i < tiles; i++) {
         long m = M * (i + 1) / tiles - row;
-        tile(m, K, A + row, lda, B, from ? from + row * ldc : 0, ldc, C + row * ldc, ldc, columns);
+        tile(m, K, A + row, lda, B, from ? from + row * ldc : 0, ldc, C + row * ldc, ldc, columns, (Next){B, 0});
         row += m;
     }
 }
@@ -679,10 +692,11 @@ static void block_scales(const Cell *cell, const Step *step, const Block *b, lon
         real *xh = b->xh + row * NR;
         if (from != b->xh) ask_for(from + row * W + NR, m, W, 0);
         TILES[m](I, b->x + row * I, m, cell->x + gate * cell->x_stride + left * I, start ? from + row * apart : 0, apart,
-                 xh, NR);
+                 xh, NR, (Next){xh, 0});
         for (int k = 0; k < count; k++) {
             const real *z = b->z + row * 12 * E + (4 * k + gate) * E * m;
-            TILES[m](E, z, m, cell->scale + (4 * k + gate) * cell->scale_stride + left * E, 0, 0, to[k] + row * NR, NR);
+            TILES[m](E, z, m, cell->scale + (4 * k + gate) * cell->scale_stride + left * E, 0, 0,
+                     to[k] + row * NR, NR, (Next){z, 0});
         }
         row += m;
     }
@@ -897,7 +911,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
                     for (long e = 0; e < E; e += NR) {
                         real *to = z + row * 12 * E + which * E + e;
                         edged(FLAT_TILES[m], m, columns, d[k] + row * NR, NR, back + e * H, to, 12 * E, to, 12 * E,
-                              width(e / NR, E));
+                              width(e / NR, E), (Next){to, 0});
                     }
                     row += m;
                 }
@@ -1073,16 +1087,15 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                     }
                 for (long i = 0; i < tiles; i++) {
                     long row = M * i / tiles, m = M * (i + 1) / tiles - row;
-                    long k = depth * i / tiles, some = depth * (i + 1) / tiles - k;
-                    for (long j = p + ABREAST; j < p + 2 * ABREAST && j < end; j++)
-                        ask_for(D + (top + k) * N + j * NR, some, N, 0);
                     for (long j = 0; j < abreast; j++) {
                         real *c = out + row * N + (p + j) * NR;
                         if (top && j + 1 < abreast)
                             ask_for(c + NR, m, N, 1);
                         else if (top && i + 1 < tiles)
                             ask_for(c + m * N - j * NR, m, N, 1);
-                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N));
+                        Next next = {stack + (i + 1) * MR * KC + j * KC * (m / abreast), m / abreast};
+                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
+                             next);
                     }
                 }
             }
