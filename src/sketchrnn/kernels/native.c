@@ -91,8 +91,8 @@ static void turn(long m, long K, const real *A, long lda, real *to)
         for (long r = 0; r < m; r++) to[k * m + r] = A[r * lda + k];
 }
 
-/* What is needed next: a tile has a piece of it fetched into the second-level cache for each of its k, `step` numbers apart.
-   Asked for all at once it would hold up the tile's own reading. */
+/* What is read next: a tile has a cache line of it fetched into the second-level cache for each of its k, `step` numbers
+   apart. Asked for all at once they would hold up the tile's own reading. */
 typedef struct {
     const real *at;
     long step;
@@ -176,15 +176,31 @@ static inline void ask_for(const real *rows, long count, long apart, int next)
                 __builtin_prefetch(rows + r * apart + j, 0, 2);
 }
 
+/* So many numbers that are read next. */
+typedef struct {
+    const real *at;
+    long numbers;
+} Ahead;
+
+static const Ahead NOTHING = {0, 0};
+
+/* What tile i of so many, with K steps each, has fetched of them. Of two cache lines one will do: its neighbour comes along. */
+static inline Next share_of(Ahead ahead, long i, long tiles, long K)
+{
+    long step = ahead.numbers / (tiles * K);
+    if (step > NR) step = NR;
+    return (Next){ahead.at + i * K * step, step};
+}
+
 typedef struct {
     const real *A; /* (n, K), rows `lda` apart */
     long lda, K;
 } Part;
 
 /* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
-   other, B packed. `scratch` holds GROUP K numbers. */
+   other, B packed; `after` is what is read after that. `scratch` holds GROUP K numbers. */
 ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
-                   long ldf, real *C, long ldc, long first, long last, real *scratch)
+                   long ldf, real *C, long ldc, long first, long last, Ahead after, real *scratch)
 {
     long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
     for (int i = 0; i < count; i++) K += parts[i].K;
@@ -199,18 +215,17 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
         }
         for (long panel = first; panel < last; panel++) {
             const real *here = B + panel * K * NR;
+            Ahead ahead = panel + 1 < last ? (Ahead){here + K * NR, K * NR} : after.numbers ? after : (Ahead){here, 0};
             for (long i = 0, row = 0; i < tiles; i++) {
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
-                Next next = {here, 0};
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
                 if (panel + 1 < last) {
-                    next.step = NR / tiles; /* each has a share of the next panel fetched */
-                    next.at = here + K * NR + i * K * next.step;
                     if (start && ldf) ask_for(start + NR, m, ldf, 0);
                     ask_for(c + NR, m, ldc, 1);
                 }
-                tile(m, K, scratch + row * K, m, here, start, ldf, c, ldc, width(panel, N), next);
+                tile(m, K, scratch + row * K, m, here, start, ldf, c, ldc, width(panel, N),
+                     share_of(ahead, i, tiles, K));
                 row += m;
             }
         }
@@ -377,9 +392,10 @@ static inline void wait_for_all(const Team *team)
 static inline int by_rows(const Team *team, long n) { return n >= team->all * MR; }
 
 /* C (n, N) = start + A B, A the parts beside each other. Row r starts from row who[r] of `start`, or r without `who`, rows
-   `ld_start` apart, 0 for one that all share; NULL is zeros. Afterwards each thread may read its own rows of C. */
+   `ld_start` apart, 0 for one that all share; NULL is zeros. Afterwards each thread may read its own rows of C; `after` is
+   what it reads besides. */
 static void product(const Team *team, long n, long N, real *C, long ldc, const real *start, long ld_start,
-                    const int64_t *who, int count, const Part *parts, const real *B)
+                    const int64_t *who, int count, const Part *parts, const real *B, Ahead after)
 {
     long panels = panels_of(N), rows = by_rows(team, n);
     long top = rows ? first_of(team, n) : 0, bottom = rows ? last_of(team, n) : n;
@@ -390,7 +406,7 @@ static void product(const Team *team, long n, long N, real *C, long ldc, const r
             memcpy(C + r * ldc + left, start + who[r] * ld_start + left, (right - left) * sizeof(real));
         if (start) start = C, ld_start = ldc;
     }
-    multiply(top, bottom, N, count, parts, B, start, ld_start, C, ldc, first, last, team->scratch);
+    multiply(top, bottom, N, count, parts, B, start, ld_start, C, ldc, first, last, after, team->scratch);
     if (!rows) wait_for_all(team);
 }
 
@@ -403,7 +419,7 @@ void affine(long threads, long n, long K, long N, const real *A, const real *B, 
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, affine_numbers(K));
-        product(&team, n, N, C, N, b, 0, 0, 1, &(Part){A, K, K}, B);
+        product(&team, n, N, C, N, b, 0, 0, 1, &(Part){A, K, K}, B, NOTHING);
         leave(&team);
     }
 }
@@ -601,7 +617,7 @@ ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, c
 
 /* The rows of one step: those of a Trace, and what a step reads. The state before may stand where the new one goes. */
 typedef struct {
-    long n;
+    long n, n_before;                /* rows, and those of the step before; 0 where that is not gone back to */
     const real *x;                   /* (n, inputs) */
     const real *start;               /* (B, width) what z and the bias add to the product of the inputs; NULL for none */
     const int64_t *who;              /* (n) the row of `start`; NULL for row r */
@@ -710,13 +726,13 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     real *room = room_of(cell, team);
     Part reads[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}, {step->hyper_h_before, S, S}};
     product(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who, 3,
-            reads, cell->hyper_x_h);
+            reads, cell->hyper_x_h, NOTHING);
     for (long r = first_of(team, n); r < last_of(team, n); r++)
         norm_forward(S, row->hyper_gates + r * 4 * S, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1,
                      step->hyper_c_before + r * S, row->hyper_c + r * S, row->hyper_h + r * S, room);
     if (!by_rows(team, n)) wait_for_all(team);
     Part small = {row->hyper_h, S, S};
-    product(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &small, cell->z);
+    product(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &small, cell->z, NOTHING);
 }
 
 /* The gates of a HyperLSTM, of some rows, before layer norm. */
@@ -749,9 +765,9 @@ static void step_forward(const Cell *cell, const Team *team, const Step *step)
     Part x_h[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}};
     if (cell->kind == 2) {
         hyper_forward(cell, team, step);
-        product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h);
+        product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h, NOTHING);
     } else {
-        product(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, x_h, cell->x_h);
+        product(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, x_h, cell->x_h, NOTHING);
     }
     long bottom = last_of(team, n);
     for (long top = first_of(team, n); top < bottom; top += GROUP) {
@@ -835,7 +851,8 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
 {
     long H = cell->size, S = cell->hyper_size;
     long before = row - (t ? pass->sizes[t - 1] : 0);
-    Step step = {.n = pass->sizes[t], .x = pass->x + row * cell->inputs, .start = pass->start, .scale = pass->scale};
+    Step step = {.n = pass->sizes[t], .n_before = row - before, .x = pass->x + row * cell->inputs, .start = pass->start,
+                 .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;
     step.h_before = t ? trace->h + before * H : pass->h0;
     step.c_before = t ? trace->c + before * H : pass->c0;
@@ -919,6 +936,13 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
         }
 }
 
+/* The gates of a thread's rows in the step before, which stand above those of this one. */
+static Ahead gates_before(const Cell *cell, const Team *team, const Step *step)
+{
+    long first = first_of(team, step->n_before), last = last_of(team, step->n_before), width = 4 * cell->size;
+    return (Ahead){step->row.gates + (first - step->n_before) * width, (last - first) * width};
+}
+
 static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h)
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding, n = step->n, W = width_of(cell);
@@ -950,13 +974,14 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
             scaled_gates_backward(cell, team->me, pass, step, top, rows, sums + 10 * H + 10 * S, team->scratch);
     }
     if (!by_rows(team, n)) wait_for_all(team);
+    Ahead then = gates_before(cell, team, step);
     if (cell->kind < 2) {
         Part gates = {row->gates, 4 * H, 4 * H};
-        product(team, n, H, pass->h_last, H, 0, 0, 0, 1, &gates, cell->h_back);
+        product(team, n, H, pass->h_last, H, 0, 0, 0, 1, &gates, cell->h_back, then);
         return;
     }
     Part of_z = {row->z, 12 * E, 12 * E};
-    product(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z, cell->z_back);
+    product(team, n, S, d_hyper, S, pass->hyper_h_last, S, 0, 1, &of_z, cell->z_back, NOTHING);
     for (long r = first_of(team, n); r < bottom; r++) {
         real *gates = row->hyper_gates + r * 4 * S;
         norm_backward(S, gates, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1, step->hyper_c_before + r * S,
@@ -967,8 +992,8 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
     }
     if (!by_rows(team, n)) wait_for_all(team);
     Part gates[] = {{row->hh, 4 * H, 4 * H}, {row->hyper_gates, 4 * S, 4 * S}};
-    product(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, gates + 1, cell->hyper_back);
-    product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back);
+    product(team, n, S, pass->hyper_h_last, S, 0, 0, 0, 1, gates + 1, cell->hyper_back, NOTHING);
+    product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back, then);
 }
 
 static void go_back(const Cell *cell, const Team *team, const Pass *pass, const Trace *trace)
@@ -1093,7 +1118,9 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                             ask_for(c + NR, m, N, 1);
                         else if (top && i + 1 < tiles)
                             ask_for(c + m * N - j * NR, m, N, 1);
-                        Next next = {stack + (i + 1) * MR * KC + j * KC * (m / abreast), m / abreast};
+                        Next next = {panel, 0};
+                        if (p + ABREAST < end) /* a row of what the next panels are made of */
+                            next = (Next){D + (top + (i * abreast + j) % depth) * N + (p + ABREAST) * NR, 1};
                         tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
                              next);
                     }
@@ -1303,7 +1330,7 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
             if (draws) {
                 if (!by_rows(&team, n)) wait_for_all(&team);
                 Part h = {s->h, H, H};
-                product(&team, n, N, y, N, s->b_y, 0, 0, 1, &h, s->y);
+                product(&team, n, N, y, N, s->b_y, 0, 0, 1, &h, s->y, NOTHING);
             }
             for (long r = first_of(&team, n); r < last_of(&team, n); r++) {
                 Path *path = s->paths + s->who[r];
