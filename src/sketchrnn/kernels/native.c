@@ -272,35 +272,47 @@ static inline real log_(real x) { return log(x); }
 #else
 /* All to about 2 units in the last place, without branches, so that loops over them become vector instructions. */
 
+typedef union {
+    float value;
+    uint32_t bits;
+} Bits;
+
+/* a where that holds, else b. Of a ?: with numbers that may be NaN compilers make several instructions more. */
+static inline float pick(int holds, float a, float b)
+{
+    uint32_t mask = -(uint32_t)holds;
+    Bits x = {.value = a}, y = {.value = b};
+    return (Bits){.bits = (x.bits & mask) | (y.bits & ~mask)}.value;
+}
+
 /* exp(x), x from -87 to 88, as power (1 + p): a power of 2, and p by a polynomial of Cephes (S. Moshier). NaN gives NaN. */
 static inline real exp_parts(real x, real *power)
 {
-    float n = rintf(x * 1.44269504088896341f);
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    const float shift = 12582912; /* 1.5 2^23: a number that it is added to is rounded, to a whole one in the last bits */
+    Bits n = {.value = x * 1.44269504088896341f + shift};
+    float whole = n.value - shift;
+    float r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    union {
-        int32_t bits;
-        float value;
-    } two_to_n = {.bits = ((int32_t)n + 127) << 23};
-    *power = two_to_n.value;
+    *power = (Bits){.bits = (n.bits + 127) << 23}.value;
     return p * r * r + r;
 }
 
 /* Beyond 88 and -87 it stays what it is there. */
 static inline real exp_(real x)
 {
-    real power, p = exp_parts(x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x, &power);
+    x = pick(x > 88, 88, x);
+    real power, p = exp_parts(pick(x < -87, -87, x), &power);
     return (1 + p) * power; /* power p alone may be too small a number */
 }
 
 static inline real tanh_(real x)
 {
-    real far = fabsf(x) > 40.0f ? 40.0f : fabsf(x), power, p = exp_parts(2 * far, &power);
+    real far = pick(fabsf(x) > 40, 40, fabsf(x)), power, p = exp_parts(2 * far, &power);
     real less_1 = power * p + (power - 1); /* exp(2 |x|) - 1, for small x too without losing digits */
     return copysignf(less_1 / (less_1 + 2), x);
 }
