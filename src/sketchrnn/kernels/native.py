@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from sketchrnn.kernels.compiled import address, call, fill, kernels, struct
 
-WORK_A_THREAD = 1_000_000  # multiply-adds of a step that make one more thread worth its while
+WORK_A_THREAD = 500_000  # multiply-adds of a step that make one more thread worth its while
 MOST_SPARE = 3  # rooms of a training step: two encoders and a decoder
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's malloc.h
 
