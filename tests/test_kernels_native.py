@@ -54,7 +54,7 @@ def outputs_and_gradients(cell, lengths, conditional, keep):
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("n", "K", "N"), [(1, 1, 1), (3, 5, 31), (11, 7, 33), (73, 130, 64), (145, 40, 123)])
+@pytest.mark.parametrize(("n", "K", "N"), [(1, 1, 1), (3, 0, 5), (3, 5, 31), (11, 7, 33), (73, 130, 64), (145, 40, 123)])
 def test_affine_is_that_of_torch(n, K, N, dtype, monkeypatch):
     """Forward and every gradient, of rows and weights that lie anyhow, on several threads; each row as if alone."""
     monkeypatch.setattr(native, "WORK_A_THREAD", 1000)
@@ -195,18 +195,19 @@ def test_exp_and_tanh_of_the_kernels():
 
 
 @needs_compiler
-def test_tanh_of_small_numbers_loses_no_digits():
-    """c is tanh(j) i where none was before: gates from 1e-20 to 1."""
+def test_tanh_and_sigmoid_lose_no_digits():
+    """c is tanh(j) sigmoid(i) where none was before: gates from 1e-20 to 80 and their opposites."""
     cell = make_cell("lstm", 5, 64, 0, 0)
-    x = torch.zeros(41, 5)
-    x[:, 0] = torch.logspace(-20, 0, 41) * (-1) ** torch.arange(41)
+    gates = torch.cat([torch.logspace(-20, 0, 41), torch.linspace(1.1, 80, 60)])
+    x = torch.zeros(202, 5)
+    x[:, 0] = torch.cat([gates, -gates])
     with torch.no_grad():
         cell.W_xh.fill_(1.0)
         cell.W_hh.zero_()
-    state = (torch.zeros(41, 64), torch.zeros(41, 64))
-    _, (_, c) = sequence.run(cell, x, None, sequence.packed_layout(np.ones(41, np.int64)), state)
+    state = (torch.zeros(202, 64), torch.zeros(202, 64))
+    _, (_, c) = sequence.run(cell, x, None, sequence.packed_layout(np.ones(202, np.int64)), state)
     exact = torch.tanh(x[:, :1].double()) * torch.sigmoid(x[:, :1].double())
-    np.testing.assert_allclose(c.detach(), exact.expand(41, 64), rtol=5e-7)
+    np.testing.assert_allclose(c.detach(), exact.expand(202, 64), rtol=5e-7)
 
 
 @needs_compiler
