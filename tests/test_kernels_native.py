@@ -54,7 +54,9 @@ def outputs_and_gradients(cell, lengths, conditional, keep):
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("n", "K", "N"), [(1, 1, 1), (3, 0, 5), (3, 5, 31), (11, 7, 33), (73, 130, 64), (145, 40, 123)])
+@pytest.mark.parametrize(
+    ("n", "K", "N"), [(1, 1, 1), (3, 0, 5), (3, 5, 31), (11, 7, 33), (73, 130, 64), (145, 40, 123)]
+)
 def test_affine_is_that_of_torch(n, K, N, dtype, monkeypatch):
     """Forward and every gradient, of rows and weights that lie anyhow, on several threads; each row as if alone."""
     monkeypatch.setattr(native, "WORK_A_THREAD", 1000)
