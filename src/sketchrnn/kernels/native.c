@@ -146,7 +146,7 @@ static inline long panels_of(long columns) { return (columns + NR - 1) / NR; }
 /* Columns of a panel that are there: all but in the last. */
 static inline int width(long panel, long N) { return N - panel * NR < NR ? (int)(N - panel * NR) : NR; }
 
-/* The same with a panel of which so many columns are there. */
+/* A tile with a panel of which so many columns are there. */
 EACH void edged(Tile *whole, long m, long k, const real *a, long lda, const real *b, const real *from, long ldf, real *c,
                 long ldc, int columns, Next next)
 {
@@ -957,8 +957,8 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
 /* The gates of a thread's rows in the step before, which stand above those of this one. */
 static Ahead gates_before(const Cell *cell, const Team *team, const Step *step)
 {
-    long first = first_of(team, step->n_before), last = last_of(team, step->n_before), width = 4 * cell->size;
-    return (Ahead){step->row.gates + (first - step->n_before) * width, (last - first) * width};
+    long first = first_of(team, step->n_before), last = last_of(team, step->n_before), each = 4 * cell->size;
+    return (Ahead){step->row.gates + (first - step->n_before) * each, (last - first) * each};
 }
 
 static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h)
@@ -1139,7 +1139,8 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
                             ask_for(c + NR, m, N, 1);
                         else if (top && i + 1 < tiles)
                             ask_for(c + m * N - j * NR, m, N, 1);
-                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N), (Next){panel, 0});
+                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
+                             (Next){panel, 0});
                     }
                 }
             }
