@@ -1,6 +1,7 @@
 """The C kernels against plain torch, number by number; and what happens where they cannot be compiled."""
 
 import ast
+import ctypes
 import os
 import platform
 import stat
@@ -228,6 +229,56 @@ def test_rows_do_not_depend_on_their_neighbours_or_on_threads(cell, monkeypatch)
     whole = rows(0, 50, 1)
     for first, last, threads in ((0, 50, 2), (0, 50, 3), (0, 1, 1), (49, 50, 3), (7, 20, 2), (3, 41, 1)):
         assert torch.equal(rows(first, last, threads), whole[first:last])
+
+
+@needs_compiler
+def test_threads_that_are_held_up_change_nothing(cell, monkeypatch):
+    """Not by a last bit: on too few cores for them threads are fast and slow in turn, and get more and fewer rows."""
+    torch.manual_seed(4)
+    made = make_cell(cell, 5, 70, 20, 5).double()
+    lengths = sorted(np.random.default_rng(1).integers(20, 60, 200).tolist(), reverse=True)
+
+    def values(threads):
+        monkeypatch.setattr(native, "_threads", lambda *_: threads)
+        return outputs_and_gradients(made, lengths, False, 0.8)
+
+    threads = 2 * (os.cpu_count() or 1)
+    first, alone = values(threads), values(1)
+    for _ in range(5):
+        again = values(threads)
+        for name, value in first.items():
+            np.testing.assert_array_equal(again[name], value, err_msg=name)
+    # sums over the rows of each thread are another matter, but a plain LSTM has none
+    for name in first if cell == "lstm" else ("h",):
+        np.testing.assert_array_equal(first[name], alone[name], err_msg=name)
+
+
+@needs_compiler
+@pytest.mark.parametrize("costs", [None, (1, 1, 1), (5, 1, 3), (1, 1e9, 1), (0, 2, 1)])
+@pytest.mark.parametrize(("M", "N"), [(70, 300), (300, 70), (3, 5)])
+def test_a_gradient_however_it_is_shared_out(M, N, costs):
+    rows, d = torch.randn(700, M), torch.randn(700, N)
+    (alone,) = native._gradient(1, None, d, (rows, None, None))
+    torch.testing.assert_close(alone, rows.t() @ d, rtol=1e-4, atol=1e-3)
+    seconds = None if costs is None else (ctypes.c_double * 3)(*costs)
+    assert torch.equal(native._gradient(3, seconds, d, (rows, None, None))[0], alone)
+
+
+@needs_compiler
+def test_a_start_that_all_share_is_one_for_each(cell):
+    torch.manual_seed(5)
+    made = make_cell(cell, 5, 37, 9, 4).double()
+    layout = sequence.packed_layout(np.array(LENGTHS["ragged"]))
+    x, weights = torch.randn(layout.num_rows, 5).double(), sequence.native_weights(made, None)[0]
+    state = tuple(torch.randn(10, size).double() for size in made.state_sizes)
+    shared = torch.randn(1, made.input_weights().shape[1]).double().requires_grad_()
+    results = [
+        native.run([native.Pass(weights, start, x, state)], layout.batch_sizes)[0]
+        for start in (shared, shared.expand(10, -1))
+    ]
+    assert torch.equal(results[0][0], results[1][0])
+    slopes = [torch.autograd.grad(h.square().sum() + last[0].sum(), shared)[0] for h, last in results]
+    torch.testing.assert_close(*slopes)
 
 
 @needs_compiler

@@ -57,6 +57,7 @@ enum { KC = 512 };       /* rows that a gradient takes together, */
 enum { ABREAST = 8 };    /* and panels */
 enum { AT_ONCE = 16 };   /* rows that it cuts into tiles together */
 enum { GROUP = 6 * MR }; /* at most so many rows go by one panel together */
+enum { LATE = 8 };       /* panels that have what comes after them fetched, too */
 
 typedef real vec __attribute__((vector_size(VECTOR), aligned(sizeof(real)), may_alias));
 
@@ -217,11 +218,13 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
         }
         for (long panel = first; panel < last; panel++) {
             const real *here = B + panel * K * NR;
-            Ahead ahead = {here, 0};
-            if (panel + 1 < last)
-                ahead = (Ahead){here + K * NR, K * NR};
-            else if (groups == 1 && after.numbers)
-                ahead = after;
+            long left = last - 1 - panel, asking = left ? tiles : 0; /* tiles that ask for the next panel */
+            Ahead next = {here + K * NR, K * NR}, then = {here, 0};
+            if (left < LATE && groups == 1 && after.numbers) {
+                asking -= asking / 2;
+                long each = after.numbers / LATE;
+                then = (Ahead){after.at + (LATE - 1 - left) * each, each};
+            }
             for (long i = 0, row = 0; i < tiles; i++) {
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
@@ -231,7 +234,7 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
                     ask_for(c + NR, m, ldc, 1);
                 }
                 tile(m, K, scratch + row * K, m, here, start, ldf, c, ldc, width(panel, N),
-                     share_of(ahead, i, tiles, K));
+                     i < asking ? share_of(next, i, asking, K) : share_of(then, i - asking, tiles - asking, K));
                 row += m;
             }
         }
@@ -355,6 +358,9 @@ static void meet(Meeting *at, int all)
 
 typedef struct {
     long me, all;
+    double from, to;  /* of all that is to do, this thread's share: at first as large as the others' */
+    double cost;      /* what a row has taken it of late, in seconds; 0 where that is not known */
+    long measured;    /* steps that it is a mean of, or more */
     real *scratch;
     Meeting *meeting; /* NULL where the team is all threads there are */
     unsigned floats;  /* how this thread treated denormal numbers before */
@@ -363,9 +369,11 @@ typedef struct {
 #ifdef _OPENMP
 static long thread_number(void) { return omp_get_thread_num(); }
 static long num_threads(void) { return omp_get_num_threads(); }
+static double now(void) { return omp_get_wtime(); }
 #else
 static long thread_number(void) { return 0; }
 static long num_threads(void) { return 1; }
+static double now(void) { return 0; }
 #endif
 
 /* At least n numbers. Every thread's scratch then begins as the first one's does, and vectors straddle no cache lines. */
@@ -374,7 +382,8 @@ static long whole_vectors(long n) { return (n + LANES - 1) / LANES * LANES; }
 /* A thread joins with its own part of `scratch`, which holds `each` numbers for every thread. */
 static Team join(long me, long all, real *scratch, long each)
 {
-    Team team = {.me = me, .all = all, .scratch = scratch + me * each};
+    Team team = {.me = me, .all = all, .from = (double)me / all, .to = (double)(me + 1) / all};
+    team.scratch = scratch + me * each;
 #if defined(__SSE__)
     team.floats = _mm_getcsr();
     _mm_setcsr(team.floats | 0x8040); /* denormal numbers count as 0: they are a hundred times slower */
@@ -394,8 +403,8 @@ static void leave(const Team *team)
 #endif
 }
 
-static inline long first_of(const Team *team, long n) { return n * team->me / team->all; }
-static inline long last_of(const Team *team, long n) { return n * (team->me + 1) / team->all; }
+static inline long first_of(const Team *team, long n) { return (long)(n * team->from + 0.5); }
+static inline long last_of(const Team *team, long n) { return (long)(n * team->to + 0.5); }
 
 static inline void wait_for_all(const Team *team)
 {
@@ -404,6 +413,30 @@ static inline void wait_for_all(const Team *team)
     } else if (team->all > 1) {
 #pragma omp barrier
     }
+}
+
+/* This thread took so long for some rows. */
+static void measure(Team *team, long rows, double seconds)
+{
+    if (rows == 0) return;
+    double each = seconds / rows, most = 2 * team->cost; /* it was put off for a moment: that says nothing of what comes */
+    if (team->measured && each > most) each = most;
+    if (team->measured < 8) team->measured++;
+    team->cost += (each - team->cost) / team->measured;
+}
+
+/* Shares out what there is to do by what a row takes each thread: where others use the machine too, one core is often slower
+   than the next for a while, and all would wait for it. Equally where a cost is not known. */
+static void share_out(Team *team, const double *costs)
+{
+    double all = 0, from = 0, to = 0;
+    for (long i = 0; i < team->all; i++) {
+        if (!(costs[i] > 0)) return;
+        if (i == team->me) from = all;
+        all += 1 / costs[i];
+        if (i == team->me) to = all;
+    }
+    team->from = from / all, team->to = to / all;
 }
 
 /* Enough rows for every thread to have a whole tile of its own. */
@@ -638,6 +671,7 @@ typedef struct {
     long n, n_before;                /* rows, and those of the step before; not known to the sampler */
     const real *x;                   /* (n, inputs) */
     const real *start;               /* (B, width) what z and the bias add to the product of the inputs; NULL for none */
+    long start_apart;                /* from one row of it to the next: 0 for one that all share */
     const int64_t *who;              /* (n) the row of `start`; NULL for row r */
     const uint8_t *mask;             /* (n, size) recurrent dropout; NULL for none */
     real scale;                      /* 1 / keep */
@@ -712,7 +746,7 @@ static Block block_of(const Cell *cell, real *room, const Step *step, long top, 
    What stands in the tiles beyond these columns is of no use. */
 static void block_scales(const Cell *cell, const Step *step, const Block *b, long gate, long left, long columns, int count)
 {
-    long E = cell->embedding, I = cell->inputs, W = width_of(cell);
+    long E = cell->embedding, I = cell->inputs, W = step->start_apart;
     real *to[] = {b->of_x, b->of_h, b->of_b};
     const real *start = step->start ? step->start + gate * cell->size + left : 0, *from = b->xh;
     long apart = NR;
@@ -743,7 +777,7 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     const Trace *row = &step->row;
     real *room = room_of(cell, team);
     Part reads[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}, {step->hyper_h_before, S, S}};
-    product(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, width_of(cell), step->who, 3,
+    product(team, n, 4 * S, row->hyper_gates, 4 * S, step->start ? step->start + 4 * H : 0, step->start_apart, step->who, 3,
             reads, cell->hyper_x_h, NOTHING);
     for (long r = first_of(team, n); r < last_of(team, n); r++)
         norm_forward(S, row->hyper_gates + r * 4 * S, row->hyper_deviation + r * 4, hyper_norm_of(cell), 0, 1,
@@ -775,6 +809,13 @@ static void scaled_gates(const Cell *cell, const Step *step, long top, long rows
         }
 }
 
+/* A thread's own of n rows. */
+static Ahead own_rows(const Team *team, long n, const real *rows, long width)
+{
+    long first = first_of(team, n), last = last_of(team, n);
+    return (Ahead){rows + first * width, (last - first) * width};
+}
+
 static void step_forward(const Cell *cell, const Team *team, const Step *step)
 {
     long H = cell->size, n = step->n;
@@ -783,9 +824,10 @@ static void step_forward(const Cell *cell, const Team *team, const Step *step)
     Part x_h[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}};
     if (cell->kind == 2) {
         hyper_forward(cell, team, step);
-        product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h, NOTHING);
+        product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h, own_rows(team, n, row->hh, 4 * H));
     } else {
-        product(team, n, 4 * H, row->gates, 4 * H, step->start, width_of(cell), step->who, 2, x_h, cell->x_h, NOTHING);
+        product(team, n, 4 * H, row->gates, 4 * H, step->start, step->start_apart, step->who, 2, x_h, cell->x_h,
+                own_rows(team, n, row->gates, 4 * H));
     }
     long bottom = last_of(team, n);
     for (long top = first_of(team, n); top < bottom; top += GROUP) {
@@ -836,13 +878,14 @@ typedef struct {
     const int64_t *sizes;            /* (steps) rows of each, falling */
     const real *x;                   /* (P, inputs) */
     const real *start;               /* (B, width) or NULL */
+    long start_apart;                /* as in Step */
     const uint8_t *mask;             /* (P, size) or NULL */
     double scale;
     const real *h0, *c0, *hyper_h0, *hyper_c0; /* (B, size): before the first step */
     real *h_last, *c_last, *hyper_h_last, *hyper_c_last; /* (B, size): forward after the last step of each drawing; back:
                                         in the gradients of these, out those of the state before the first step */
     const real *d_h;                 /* (P, size) or NULL: back, the gradient of the outputs */
-    real *d_start;                   /* (B, width), zeros: back, its gradient */
+    real *d_start;                   /* (B, width), zeros: back, its gradient; but for a HyperLSTM it may be NULL */
     real *sums;                      /* (threads of the pass, 14 size + 10 hyper_size), zeros: back, gradients of gamma,
                                         beta, c_gamma, c_beta, the same of the small LSTM, bias */
     real *d_x, *d_scale;             /* (threads of the pass, inputs, 4 size) and (the same, 12, panels of (embedding,
@@ -870,7 +913,7 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
     long H = cell->size, S = cell->hyper_size;
     long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before;
     Step step = {.n = pass->sizes[t], .n_before = n_before, .x = pass->x + row * cell->inputs, .start = pass->start,
-                 .scale = pass->scale};
+                 .start_apart = pass->start_apart, .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;
     step.h_before = t ? trace->h + before * H : pass->h0;
     step.c_before = t ? trace->c + before * H : pass->c0;
@@ -882,22 +925,34 @@ static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long
     return step;
 }
 
-static void go_forth(const Cell *cell, const Team *team, const Pass *pass, const Trace *trace)
+/* After step t of n rows, begun at `start`: waits for all, who may have other rows from now on. `costs` holds two for each
+   thread: others may still read those of the step before. */
+static void end_step(Team *team, double *costs, long t, long n, double start, int may_move)
+{
+    if (by_rows(team, n)) measure(team, last_of(team, n) - first_of(team, n), now() - start);
+    costs += t % 2 * team->all;
+    costs[team->me] = team->cost;
+    wait_for_all(team);
+    if (may_move) share_out(team, costs);
+}
+
+static void go_forth(const Cell *cell, Team *team, const Pass *pass, const Trace *trace, double *costs)
 {
     long H = cell->size, S = cell->hyper_size;
     for (long t = 0, row = 0; t < pass->steps; row += pass->sizes[t], t++) {
+        double start = now();
         Step step = step_at(cell, pass, trace, t, row);
         long n = step.n, next = t + 1 < pass->steps ? pass->sizes[t + 1] : 0;
         step_forward(cell, team, &step);
         for (long r = next; r < n; r++) { /* those that end here */
             if (r < first_of(team, n) || r >= last_of(team, n)) continue;
-            const Trace *now = &step.row;
-            copy(pass->h_last + r * H, now->h + r * H, H), copy(pass->c_last + r * H, now->c + r * H, H);
+            const Trace *last = &step.row;
+            copy(pass->h_last + r * H, last->h + r * H, H), copy(pass->c_last + r * H, last->c + r * H, H);
             if (cell->kind < 2) continue;
-            copy(pass->hyper_h_last + r * S, now->hyper_h + r * S, S);
-            copy(pass->hyper_c_last + r * S, now->hyper_c + r * S, S);
+            copy(pass->hyper_h_last + r * S, last->hyper_h + r * S, S);
+            copy(pass->hyper_c_last + r * S, last->hyper_c + r * S, S);
         }
-        wait_for_all(team);
+        end_step(team, costs, t, n, start, 1);
     }
 }
 
@@ -957,8 +1012,7 @@ static void scaled_gates_backward(const Cell *cell, long me, const Pass *pass, c
 /* The gates of a thread's rows in the step before, which stand above those of this one. */
 static Ahead gates_before(const Cell *cell, const Team *team, const Step *step)
 {
-    long first = first_of(team, step->n_before), last = last_of(team, step->n_before), each = 4 * cell->size;
-    return (Ahead){step->row.gates + (first - step->n_before) * each, (last - first) * each};
+    return own_rows(team, step->n_before, step->row.gates - step->n_before * 4 * cell->size, 4 * cell->size);
 }
 
 static void step_backward(const Cell *cell, const Team *team, const Pass *pass, const Step *step, const real *d_h)
@@ -983,8 +1037,8 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
             else
                 norm_backward(H, gates, row->deviation + r * 4, norm_of(cell), mask, step->scale,
                               step->c_before + r * H, row->c + r * H, dh, dc, sums, room);
+            if (cell->kind == 2 || !pass->d_start) continue; /* between a HyperLSTM's gates and those lie its scales */
             real *to = pass->d_start + r * W;
-            if (cell->kind == 2) continue; /* its scales lie between */
 #pragma omp simd
             for (long u = 0; u < 4 * H; u++) to[u] += gates[u];
         }
@@ -1014,15 +1068,17 @@ static void step_backward(const Cell *cell, const Team *team, const Pass *pass, 
     product(team, n, H, pass->h_last, H, 0, 0, 0, 2, gates, cell->h_back, then);
 }
 
-static void go_back(const Cell *cell, const Team *team, const Pass *pass, const Trace *trace)
+static void go_back(const Cell *cell, Team *team, const Pass *pass, const Trace *trace, double *costs)
 {
     long row = 0;
     for (long t = 0; t < pass->steps; t++) row += pass->sizes[t];
     for (long t = pass->steps - 1; t >= 0; t--) {
+        double start = now();
         row -= pass->sizes[t];
         Step step = step_at(cell, pass, trace, t, row);
         step_backward(cell, team, pass, &step, pass->d_h ? pass->d_h + row * cell->size : 0);
-        wait_for_all(team);
+        /* what each thread adds up over its rows shall not depend on which it has: only a plain LSTM adds nothing up */
+        end_step(team, costs, t, step.n, start, cell->kind == 0);
     }
 }
 
@@ -1030,12 +1086,15 @@ static void go_back(const Cell *cell, const Team *team, const Pass *pass, const 
    threads that work on different passes do not wait for each other at every step. */
 long threads_of_a_pass(long threads, long count) { return threads % count ? threads : threads / count; }
 
-typedef void Go(const Cell *, const Team *, const Pass *, const Trace *);
+typedef void Go(const Cell *, Team *, const Pass *, const Trace *, double *);
 
-static void go_all(Go *go, long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+static void go_all(Go *go, long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces,
+                   double *costs)
 {
     Meeting meetings[count];
+    double of_steps[count][2 * threads];
     memset(meetings, 0, sizeof meetings);
+    memset(costs, 0, threads * sizeof *costs);
 #pragma omp parallel num_threads((int)threads)
     {
         long me = thread_number(), came = num_threads(), all = threads_of_a_pass(threads, count), first = 0, last = count;
@@ -1048,20 +1107,22 @@ static void go_all(Go *go, long threads, long count, const Cell *cells, const Pa
         for (long i = first; i < last; i++) {
             Team team = join(me % all, all, passes[i].scratch, scratch_numbers(cells + i));
             if (all < came) team.meeting = meetings + i;
-            go(cells + i, &team, passes + i, traces + i);
+            go(cells + i, &team, passes + i, traces + i, of_steps[i]);
+            costs[me] = team.cost;
             leave(&team);
         }
     }
 }
 
-void forward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+/* All steps of some passes. `costs` (threads) becomes what a row took each thread: see Team. */
+void forward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces, double *costs)
 {
-    go_all(go_forth, threads, count, cells, passes, traces);
+    go_all(go_forth, threads, count, cells, passes, traces, costs);
 }
 
-void backward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces)
+void backward(long threads, long count, const Cell *cells, const Pass *passes, const Trace *traces, double *costs)
 {
-    go_all(go_back, threads, count, cells, passes, traces);
+    go_all(go_back, threads, count, cells, passes, traces, costs);
 }
 
 /* ---- Gradients of weights --------------------------------------------------------------------------------------- */
@@ -1081,13 +1142,15 @@ static void gather(long count, const Inputs *inputs, long p, real *to)
     }
 }
 
-/* The inputs' rows [top, top + depth) as (depth, m) for each tile of columns, MR KC numbers apart. `rows` is room. */
-static void cut(long count, const Inputs *inputs, long M, long top, long depth, real *stack, real *rows)
+/* Of the inputs' rows [top, top + depth) the tiles [first, last) of columns as (depth, m), MR KC numbers apart. `rows` is
+   room. */
+static void cut(long count, const Inputs *inputs, long M, long top, long depth, long first, long last, real *stack,
+                real *rows)
 {
     for (long k = 0; k < depth; k += AT_ONCE) {
         long some = depth - k < AT_ONCE ? depth - k : AT_ONCE;
         for (long r = 0; r < some; r++) gather(count, inputs, top + k + r, rows + r * M);
-        for (long i = 0; i < tiles_of(M); i++) {
+        for (long i = first; i < last; i++) {
             long column = M * i / tiles_of(M), m = M * (i + 1) / tiles_of(M) - column;
             real *to = stack + i * MR * KC + k * m; /* what is too much of a row, the next writes over */
             for (long r = 0; r < some; r++) copy(to + r * m, rows + r * M + column, MR);
@@ -1095,12 +1158,30 @@ static void cut(long count, const Inputs *inputs, long M, long top, long depth, 
     }
 }
 
+/* The rows [top, top + depth) of D (P, N) as panels, KC NR numbers apart: so many of them from panel p on. */
+static void lay_abreast(long N, const real *D, long top, long depth, long p, long abreast, real *panel)
+{
+    for (long k = 0; k < depth; k++)
+        for (long j = 0; j < abreast; j++) {
+            const real *from = D + (top + k) * N + (p + j) * NR;
+            real *to = panel + (j * KC + k) * NR;
+            int columns = width(p + j, N);
+            if (columns == NR) {
+                copy(to, from, NR);
+            } else {
+                copy(to, from, columns);
+                memset(to + columns, 0, (NR - columns) * sizeof(real));
+            }
+        }
+}
+
 long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + ABREAST * NR) + AT_ONCE * M + MR); }
 
-/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together.
+/* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together. The wider side of `out` is shared
+   out among the threads, by `costs` (threads) if not NULL; of the other side each makes its own copy.
    `scratch` holds gradient_numbers(M) for every thread. */
-void weight_gradient(long threads, long P, long count, const Inputs *inputs, long N, const real *D, real *out,
-                     real *scratch)
+void weight_gradient(long threads, const double *costs, long P, long count, const Inputs *inputs, long N, const real *D,
+                     real *out, real *scratch)
 {
     long M = 0, panels = panels_of(N);
     for (long i = 0; i < count; i++) M += inputs[i].width;
@@ -1108,41 +1189,36 @@ void weight_gradient(long threads, long P, long count, const Inputs *inputs, lon
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, gradient_numbers(M));
+        if (costs && team.all == threads) share_out(&team, costs);
         /* A as (depth, m) for each tile; panels of D; rows of A */
         real *stack = team.scratch, *panel = stack + tiles * MR * KC, *rows = panel + ABREAST * NR * KC;
-        long begin = first_of(&team, panels), end = last_of(&team, panels);
-        for (long top = 0; top < P && begin < end; top += KC) {
+        long begin = 0, end = panels, first = 0, last = tiles;
+        if (N >= M)
+            begin = first_of(&team, panels), end = last_of(&team, panels);
+        else
+            first = first_of(&team, tiles), last = last_of(&team, tiles);
+        for (long top = 0; top < P && begin < end && first < last; top += KC) {
             long depth = P - top < KC ? P - top : KC;
-            cut(count, inputs, M, top, depth, stack, rows);
-            for (long p = begin; p < end; p += ABREAST) {
-                long abreast = end - p < ABREAST ? end - p : ABREAST;
-                for (long k = 0; k < depth; k++)
-                    for (long j = 0; j < abreast; j++) {
-                        const real *from = D + (top + k) * N + (p + j) * NR;
-                        real *to = panel + (j * KC + k) * NR;
-                        int columns = width(p + j, N);
-                        if (columns == NR) {
-                            copy(to, from, NR);
-                        } else {
-                            copy(to, from, columns);
-                            memset(to + columns, 0, (NR - columns) * sizeof(real));
-                        }
-                    }
-                for (long i = 0; i < tiles; i++) {
+            cut(count, inputs, M, top, depth, first, last, stack, rows);
+            for (long p = begin, groups = (end - begin + ABREAST - 1) / ABREAST; groups > 0; groups--) {
+                long abreast = (end - p) / groups;
+                lay_abreast(N, D, top, depth, p, abreast, panel);
+                for (long i = first; i < last; i++) {
                     long row = M * i / tiles, m = M * (i + 1) / tiles - row;
-                    long k = depth * i / tiles, some = depth * (i + 1) / tiles - k;
-                    for (long j = p + ABREAST; j < p + 2 * ABREAST && j < end; j++)
+                    long k = depth * (i - first) / (last - first), some = depth * (i - first + 1) / (last - first) - k;
+                    for (long j = p + abreast; j < p + abreast + ABREAST && j < end; j++)
                         ask_for(D + (top + k) * N + j * NR, some, N, 0);
                     for (long j = 0; j < abreast; j++) {
                         real *c = out + row * N + (p + j) * NR;
                         if (top && j + 1 < abreast)
                             ask_for(c + NR, m, N, 1);
-                        else if (top && i + 1 < tiles)
+                        else if (top && i + 1 < last)
                             ask_for(c + m * N - j * NR, m, N, 1);
                         tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
                              (Next){panel, 0});
                     }
                 }
+                p += abreast;
             }
         }
         leave(&team);
@@ -1342,8 +1418,9 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
         Team team = enter(scratch, sampler_scratch(cell, M));
         for (long t = 0; t < steps && s->n > 0; t++) {
             long n = s->n;
-            Step step = {.n = n, .x = token, .start = s->start, .who = s->who, .scale = 1, .h_before = s->h,
-                         .c_before = s->c, .hyper_h_before = s->hyper_h, .hyper_c_before = s->hyper_c, .row = trace};
+            Step step = {.n = n, .x = token, .start = s->start, .start_apart = width_of(cell), .who = s->who, .scale = 1,
+                         .h_before = s->h, .c_before = s->c, .hyper_h_before = s->hyper_h, .hyper_c_before = s->hyper_c,
+                         .row = trace};
             step_forward(cell, &team, &step);
             if (draws) {
                 if (!by_rows(&team, n)) wait_for_all(&team);

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice
 from threading import Lock
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -36,7 +37,7 @@ _Trace = struct(
     "hyper_deviation", "z", "hh",
 )  # fmt: skip
 _Pass = struct(
-    "Pass", "steps:n", "sizes", "x", "start", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
+    "Pass", "steps:n", "sizes", "x", "start", "start_apart:n", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
     "d_hyper", "scratch",
 )  # fmt: skip
@@ -157,7 +158,8 @@ class Pass:
 
     weights: Weights
     start: Tensor | None
-    """(B, 4 size), for the HyperLSTM (B, 4 size + 4 hyper_size): added to the products of x; None for zeros."""
+    """(B, 4 size), for the HyperLSTM (B, 4 size + 4 hyper_size): added to the products of x; one row for a row that all
+    drawings share, None for zeros."""
     x: Tensor
     """(P, inputs) the rows; no gradient goes to them."""
     state: State
@@ -315,19 +317,24 @@ class _Run(torch.autograd.Function):
                 torch.zeros_like(part) if d is None else d.clone(memory_format=torch.contiguous_format)
                 for part, d in zip(one.state, of_last, strict=False)
             ]
-            d_start, sums = x.new_zeros(B, 4 * H + 4 * S), dict(sums=x.new_zeros(each, 14 * H + 10 * S))
+            sums = dict(sums=x.new_zeros(each, 14 * H + 10 * S))
+            written = _last(d_state) | dict(d_h=_whole(d_h), d_hyper=x.new_empty(B, S))
+            if S or (one.start is not None and len(one.start) == B):
+                written["d_start"] = x.new_zeros(B, 4 * H + 4 * S)
             if w.scale is not None:
                 width, (matrices, embedding, _) = kernels(x.dtype).panel_width, w.scale.shape
                 panels = x.new_zeros(each, matrices, -(-H // width), embedding, width)
                 sums |= dict(d_x=x.new_zeros(each, *w.x.shape), d_scale=panels)
-            written = _last(d_state) | dict(d_h=_whole(d_h), d_start=d_start, d_hyper=x.new_empty(B, S)) | sums
-            structs.append((_cell(w, back=True), _read(one, sizes, keep) | written, room.parts | dict(h=h.detach())))
-            gathered.append((d_start, d_state, sums))
-        _go("backward", threads, structs)
+            cell, given = _cell(w, back=True), _read(one, sizes, keep) | written | sums
+            structs.append((cell, given, room.parts | dict(h=h.detach())))
+            gathered.append((written.get("d_start"), d_state, sums))
+        costs, before = _go("backward", threads, structs), _rows_before(sizes)
         grads: list[Any] = []
-        for one, (_, read, trace), (d_start, d_state, sums) in zip(passes, structs, gathered, strict=True):
+        for one, (_, given, trace), (d_start, d_state, sums) in zip(passes, structs, gathered, strict=True):
             sums = {name: part.sum(dim=0) for name, part in sums.items()}
-            of_weights = _weight_gradients(one.weights, read, trace, sums, threads)
+            of_weights = _weight_gradients(one.weights, given, trace, sums, before, partial(_gradient, threads, costs))
+            if one.start is not None and len(one.start) == 1:  # that all share
+                d_start = of_weights["start"] if d_start is None else d_start.sum(dim=0, keepdim=True)
             grads += None if one.start is None else d_start, None, None, *d_state
             grads += (of_weights[name] if part is not None else None for name, part in vars(one.weights).items())
         return None, None, None, None, *grads
@@ -336,14 +343,16 @@ class _Run(torch.autograd.Function):
 _Structs = tuple[ctypes.Structure, dict[str, Any], dict[str, Tensor]]
 """A struct Cell, and the members of a Pass and of a Trace."""
 
+_Costs = ctypes.Array[ctypes.c_double]
+
 
 def _passes(flat: Sequence[Any], counts: Sequence[int]) -> list[Pass]:
     members = iter(flat)
     return [Pass.of_tensors(tuple(islice(members, count))) for count in counts]
 
 
-def _go(way: str, threads: int, structs: Sequence[_Structs]) -> None:
-    """All steps of all passes, `forward` or `backward`."""
+def _go(way: str, threads: int, structs: Sequence[_Structs]) -> _Costs:
+    """All steps of all passes, `forward` or `backward`. Returns what a row took each thread, in seconds."""
     n, x = len(structs), structs[0][1]["x"]
     each = call("threads_of_a_pass", x, threads, n)
     cells, passes, traces = [], [], []
@@ -352,7 +361,9 @@ def _go(way: str, threads: int, structs: Sequence[_Structs]) -> None:
         cells.append(cell)
         passes.append(fill(_Pass, x, of_pass | dict(scratch=scratch)))
         traces.append(fill(_Trace, x, of_trace))
-    call(way, x, threads, n, (_Cell * n)(*cells), (_Pass * n)(*passes), (_Trace * n)(*traces))
+    costs = (ctypes.c_double * threads)()
+    call(way, x, threads, n, (_Cell * n)(*cells), (_Pass * n)(*passes), (_Trace * n)(*traces), costs)
+    return costs
 
 
 def _read(one: Pass, sizes: Sequence[int], keep: float) -> dict[str, Any]:
@@ -360,7 +371,9 @@ def _read(one: Pass, sizes: Sequence[int], keep: float) -> dict[str, Any]:
     names = ("h0", "c0") if len(one.state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0")
     before = dict(zip(names, one.state, strict=True)) | dict(x=one.x, start=one.start, mask=one.mask)
     tensors = {name: _whole(tensor) for name, tensor in before.items()}
-    return tensors | dict(steps=len(sizes), sizes=torch.tensor(sizes, dtype=torch.int64), scale=1 / keep)
+    apart = 0 if one.start is None or len(one.start) == 1 else one.start.shape[1]
+    numbers = dict(steps=len(sizes), start_apart=apart, scale=1 / keep)
+    return tensors | numbers | dict(sizes=torch.tensor(sizes, dtype=torch.int64))
 
 
 def _last(state: Sequence[Tensor]) -> dict[str, Any]:
@@ -369,31 +382,46 @@ def _last(state: Sequence[Tensor]) -> dict[str, Any]:
     return dict(zip(names, state, strict=True))
 
 
+def _rows_before(sizes: Sequence[int]) -> Tensor:
+    """Of each packed row (P,) the row that its step started from: of the step before; -1 - drawing for the state before
+    the first step."""
+    n = np.asarray(sizes)
+    back = np.concatenate([[0], n[:-1]])  # rows from a drawing's row to that of the step before
+    before = np.arange(n.sum()) - np.repeat(back, n)
+    before[: n[0]] = -1 - np.arange(n[0])
+    return torch.from_numpy(before)
+
+
+_Rows = tuple[Tensor, Tensor | None, Tensor | None]
+"""`rows`, `first` and `from` of the struct Inputs."""
+
+
 def _weight_gradients(
-    w: Weights, read: dict[str, Any], trace: dict[str, Tensor], sums: dict[str, Tensor], threads: int
+    w: Weights,
+    given: dict[str, Any],
+    trace: dict[str, Tensor],
+    sums: dict[str, Tensor],
+    before: Tensor,
+    gradient: Callable[..., tuple[Tensor, ...]],
 ) -> dict[str, Tensor]:
-    """One product over all rows for each matrix but those of `sums`, which the kernels added up on the way."""
-    H, S, x, sizes = len(w.h), w.hyper_size, read["x"], read["sizes"]
+    """Of each matrix by one product over all rows, but for those of `sums`, which the kernels added up on the way; and
+    of a `start` that all share."""
+    H, S, x, gates = len(w.h), w.hyper_size, given["x"], trace["gates"]
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums["sums"].split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
-    # the row that each row's step started from: of the step before, or of the state before the first
-    first = int(sizes[0])
-    others = torch.arange(first, len(x)) - sizes[:-1].repeat_interleave(sizes[1:])
-    start = torch.cat([-1 - torch.arange(first), others])
-    before = (trace["h"], read["h0"], start)
-
-    gradient = partial(_gradient, threads)
+    of_x, h_before = (x, None, None), (trace["h"], given["h0"], before)
     if w.scale is None:
-        d_x, d_h = gradient(trace["gates"], (x, None, None), before)
-        return grads | dict(x=d_x, h=d_h)
+        ones = (x.new_ones(len(x), 1), None, None)
+        d_x, d_h, d_start = gradient(gates, of_x, h_before, ones)
+        return grads | dict(x=d_x, h=d_h, start=d_start)
     d_z = trace["z"]
     d_hyper_x, d_hyper_h, d_hyper = gradient(
-        trace["hyper_gates"], (x, None, None), before, (trace["hyper_h"], read["hyper_h0"], start)
+        trace["hyper_gates"], of_x, h_before, (trace["hyper_h"], given["hyper_h0"], before)
     )
     return grads | dict(
         x=sums["d_x"],
-        h=gradient(trace["hh"], before)[0],
+        h=gradient(trace["hh"], h_before)[0],
         hyper_x=d_hyper_x,
         hyper_h=d_hyper_h,
         hyper_hyper=d_hyper,
@@ -403,8 +431,8 @@ def _weight_gradients(
     )
 
 
-def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Tensor | None]) -> tuple[Tensor, ...]:
-    """The gradients A^T d of the weights of each input A: `rows`, `first` and `from` of the struct Inputs."""
+def _gradient(threads: int, costs: _Costs | None, d: Tensor, *inputs: _Rows) -> tuple[Tensor, ...]:
+    """The gradients A^T d of the weights of each input A. `costs`: of `_go`; None if not known."""
     assert d.is_contiguous()
     assert all(rows.is_contiguous() for rows, _, _ in inputs)
     members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
@@ -412,7 +440,7 @@ def _gradient(threads: int, d: Tensor, *inputs: tuple[Tensor, Tensor | None, Ten
     out = d.new_empty(sum(widths), d.shape[1])
     structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
     scratch = d.new_empty(threads * call("gradient_numbers", d, len(out)))
-    call("weight_gradient", d, threads, len(d), len(inputs), structs, d.shape[1], d, out, scratch)
+    call("weight_gradient", d, threads, costs, len(d), len(inputs), structs, d.shape[1], d, out, scratch)
     return out.split(widths)
 
 
@@ -439,7 +467,7 @@ class _Affine(torch.autograd.Function):
         d, x = _whole(d), _whole(x)
         return (
             _affine(d, W.t(), None) if for_x else None,
-            _gradient(_threads_for(d.numel() * x.shape[1]), d, (x, None, None))[0] if for_W else None,
+            _gradient(_threads_for(d.numel() * x.shape[1]), None, d, (x, None, None))[0] if for_W else None,
             d.sum(dim=0) if for_b else None,
         )
 
@@ -521,7 +549,7 @@ class Sampler:
 
         Args:
             state: members (k, units), before the first step.
-            start: (k, width) what z and the bias add to the product of the inputs; None for zeros.
+            start: (k, width) what z and the bias add to the product of the inputs, or one row for all; None for zeros.
             temperatures: the divisor of the logits, 0 for the most likely, and the factor of sigma^2.
             points: (given, 5) the stroke-5 rows that it begins with.
             uniform, normal: (longest - given, 2) the random numbers of each point.

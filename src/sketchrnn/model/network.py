@@ -132,15 +132,16 @@ def _laid_out(rows: Tensor, lengths: Tensor, points: Layout, steps: Layout) -> P
     """The rows of stroke-5 at their places; the last two of them are the end and the start token."""
     end, start = len(rows) - 2, len(rows) - 1
     first = lengths.cumsum(0) - lengths
-    place, count = first[points.drawing], lengths[points.drawing]
+    place, count = first.index_select(0, points.drawing), lengths.index_select(0, points.drawing)
     is_there = points.step < count
     forward = torch.where(is_there, place + points.step, end)
     backward = torch.where(is_there, place + count - 1 - points.step, end)
-    place, count = first[steps.drawing], lengths[steps.drawing]
+    place, count = first.index_select(0, steps.drawing), lengths.index_select(0, steps.drawing)
     target = torch.where(steps.step < count, place + steps.step, end)
     before = torch.where(steps.step - 1 < count, place + steps.step - 1, end)
     before = torch.where(steps.step == 0, start, before)
-    return PackedBatch(lengths, points, rows[forward], rows[backward], steps, rows[before], rows[target])
+    forward, backward, before, target = (rows.index_select(0, row) for row in (forward, backward, before, target))
+    return PackedBatch(lengths, points, forward, backward, steps, before, target)
 
 
 def _chunks(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:

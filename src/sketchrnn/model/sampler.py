@@ -65,7 +65,7 @@ class Sampler:
         self._running: dict[int, Path] = {}
         self._steps: native.Sampler | _Slots
         if compiled.runs_on(model.W_y):
-            weights, _ = native_weights(model.decoder, None, 0)
+            weights, _ = native_weights(model.decoder, None)
             token = torch.tensor(model.data.start_token, dtype=torch.float32)
             self._steps = native.Sampler(weights, model.W_y, model.b_y, token, places)
         else:
@@ -83,7 +83,7 @@ class Sampler:
             return
         state, of_z = _starts(self._model, [path.z for path in paths])
         if isinstance(self._steps, native.Sampler):
-            _, of_z = native_weights(self._model.decoder, of_z, len(paths))
+            _, of_z = native_weights(self._model.decoder, of_z)
         temperatures = [path.temperature for path in paths]
         numbers = [
             [torch.from_numpy(getattr(path, name)) for path in paths]

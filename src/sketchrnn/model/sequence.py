@@ -94,10 +94,12 @@ def run(
         The packed outputs h (P, size) and the state after each drawing's last step, members (B, units).
     """
     if layout.num_rows and gpu.runs_on(x):
-        weights, start = native_weights(cell, of_z, len(state[0]))
+        weights, start = native_weights(cell, of_z)
+        if start is not None:
+            start = start.expand(len(state[0]), -1)
         return gpu.run(weights, layout.batch_sizes, layout.running, x, start, state, dropout, keep)
     if layout.num_rows and layout.running is None and compiled.runs_on(x):
-        one = native.Pass(*native_weights(cell, of_z, len(state[0])), x, state, dropout)
+        one = native.Pass(*native_weights(cell, of_z), x, state, dropout)
         return native.run([one], layout.batch_sizes, keep)[0]
     inputs = x @ cell.input_weights()[: x.shape[1]]
     if of_z is not None:
@@ -118,10 +120,7 @@ def run_both(
     """`run` of two cells of one kind and size, without z, each over its own rows: at once where that is faster."""
     given = list(zip(cells, x, states, dropout, strict=True))
     if layout.num_rows and layout.running is None and compiled.runs_on(x[0]):
-        passes = [
-            native.Pass(*native_weights(cell, None, len(state[0])), rows, state, mask)
-            for cell, rows, state, mask in given
-        ]
+        passes = [native.Pass(*native_weights(cell, None), rows, state, mask) for cell, rows, state, mask in given]
         return native.run(passes, layout.batch_sizes, keep)
     return [run(cell, rows, None, layout, state, mask, keep) for cell, rows, state, mask in given]
 
@@ -154,11 +153,12 @@ def step_by_step(
     return torch.cat(outputs) if outputs else inputs.new_zeros(0, cell.size), final
 
 
-def native_weights(cell: Cell, of_z: Tensor | None, num_drawings: int) -> tuple[native.Weights, Tensor | None]:
-    """The weights as the fast kernels read them, and what they start each product of the inputs from."""
+def native_weights(cell: Cell, of_z: Tensor | None) -> tuple[native.Weights, Tensor | None]:
+    """The weights as the fast kernels read them, and what they start each product of the inputs from: a row for each
+    drawing, one row for all, or None for zeros."""
     x = cell.W_xh[:NUM_INPUTS]
     if isinstance(cell, LSTMCell):
-        return native.Weights(x, cell.W_hh), cell.bias.expand(num_drawings, -1) if of_z is None else of_z + cell.bias
+        return native.Weights(x, cell.W_hh), cell.bias.unsqueeze(0) if of_z is None else of_z + cell.bias
     norms = cell.gates_gamma, cell.gates_beta, cell.c_gamma, cell.c_beta
     if isinstance(cell, LayerNormLSTMCell):
         return native.Weights(x, cell.W_hh, *norms), of_z
