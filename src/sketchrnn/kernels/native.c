@@ -222,8 +222,8 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
             Ahead next = {here + K * NR, K * NR}, then = {here, 0};
             if (left < LATE && groups == 1 && after.numbers) {
                 asking -= asking / 2;
-                long each = after.numbers / LATE;
-                then = (Ahead){after.at + (LATE - 1 - left) * each, each};
+                long late = last - first < LATE ? last - first : LATE, each = after.numbers / late;
+                then = (Ahead){after.at + (late - 1 - left) * each, each};
             }
             for (long i = 0, row = 0; i < tiles; i++) {
                 long m = group * (i + 1) / tiles - row;
@@ -359,8 +359,8 @@ static void meet(Meeting *at, int all)
 typedef struct {
     long me, all;
     double from, to;  /* of all that is to do, this thread's share: at first as large as the others' */
-    double cost;      /* what a row has taken it of late, in seconds; 0 where that is not known */
-    long measured;    /* steps that it is a mean of, or more */
+    double cost;      /* seconds that a row takes it: a running mean; 0 where that is not known */
+    long measured;    /* steps measured so far, at most 8 */
     real *scratch;
     Meeting *meeting; /* NULL where the team is all threads there are */
     unsigned floats;  /* how this thread treated denormal numbers before */
@@ -426,17 +426,21 @@ static void measure(Team *team, long rows, double seconds)
 }
 
 /* Shares out what there is to do by what a row takes each thread: where others use the machine too, one core is often slower
-   than the next for a while, and all would wait for it. Equally where a cost is not known. */
+   than the next for a while, and all would wait for it. Shares stay as they are where a cost is not known. */
 static void share_out(Team *team, const double *costs)
 {
-    double all = 0, from = 0, to = 0;
+    double least = costs[0], all = 0, from = 0, to = 0;
+    for (long i = 1; i < team->all; i++) least = costs[i] < least ? costs[i] : least;
+    /* Who seems slower than that was held up, and has to have rows to show that it is not. */
+    double most = 3 * least;
     for (long i = 0; i < team->all; i++) {
         if (!(costs[i] > 0)) return;
         if (i == team->me) from = all;
-        all += 1 / costs[i];
+        all += 1 / (costs[i] < most ? costs[i] : most);
         if (i == team->me) to = all;
     }
     team->from = from / all, team->to = to / all;
+    if (team->cost > most) team->cost = most;
 }
 
 /* Enough rows for every thread to have a whole tile of its own. */
@@ -670,7 +674,7 @@ ONCE void norm_backward(long H, real *gates, const real *deviation, Norm norm, c
 typedef struct {
     long n, n_before;                /* rows, and those of the step before; not known to the sampler */
     const real *x;                   /* (n, inputs) */
-    const real *start;               /* (B, width) what z and the bias add to the product of the inputs; NULL for none */
+    const real *start;               /* (B or 1, width) what z and the bias add to the product of the inputs; or NULL */
     long start_apart;                /* from one row of it to the next: 0 for one that all share */
     const int64_t *who;              /* (n) the row of `start`; NULL for row r */
     const uint8_t *mask;             /* (n, size) recurrent dropout; NULL for none */
@@ -877,7 +881,7 @@ typedef struct {
     long steps;
     const int64_t *sizes;            /* (steps) rows of each, falling */
     const real *x;                   /* (P, inputs) */
-    const real *start;               /* (B, width) or NULL */
+    const real *start;               /* (B or 1, width) or NULL */
     long start_apart;                /* as in Step */
     const uint8_t *mask;             /* (P, size) or NULL */
     double scale;
@@ -885,7 +889,7 @@ typedef struct {
     real *h_last, *c_last, *hyper_h_last, *hyper_c_last; /* (B, size): forward after the last step of each drawing; back:
                                         in the gradients of these, out those of the state before the first step */
     const real *d_h;                 /* (P, size) or NULL: back, the gradient of the outputs */
-    real *d_start;                   /* (B, width), zeros: back, its gradient; but for a HyperLSTM it may be NULL */
+    real *d_start;                   /* (B, width), zeros: back, its gradient; NULL if not wanted, which a HyperLSTM's is */
     real *sums;                      /* (threads of the pass, 14 size + 10 hyper_size), zeros: back, gradients of gamma,
                                         beta, c_gamma, c_beta, the same of the small LSTM, bias */
     real *d_x, *d_scale;             /* (threads of the pass, inputs, 4 size) and (the same, 12, panels of (embedding,

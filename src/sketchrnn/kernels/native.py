@@ -55,7 +55,7 @@ _Sampler = struct(
 class Weights:
     """The weights of a cell as the kernels read them; those after `c_beta` are of the HyperLSTM alone.
 
-    What multiplies z, and the bias of a plain LSTM, are not here: they come as `start`, a row for each drawing.
+    What multiplies z, and the bias of a plain LSTM, are not here: they come as `start`, a row for each drawing or one.
     """
 
     x: Tensor
@@ -167,6 +167,11 @@ class Pass:
     mask: Tensor | None = None
     """(P, size) uint8, 1 where a unit is kept; None for no dropout."""
 
+    @property
+    def shares_start(self) -> bool:
+        """True where all drawings have the same `start`."""
+        return self.start is not None and len(self.start) == 1
+
     def tensors(self) -> tuple[Tensor | None, ...]:
         return self.start, self.x, self.mask, *self.state, *self.weights.tensors()
 
@@ -189,6 +194,7 @@ def run(passes: Sequence[Pass], sizes: Sequence[int], keep: float = 1.0) -> list
     """
     assert all(len(one.x) == sum(sizes) for one in passes)
     assert all(len(part) == len(passes[0].state[0]) >= sizes[0] for one in passes for part in one.state)
+    assert all(one.start is None or len(one.start) in (1, len(one.state[0])) for one in passes)
     counts = [len(one.tensors()) for one in passes]
     flat = [tensor for one in passes for tensor in one.tensors()]
     results = _Run.apply(sizes, keep, counts, torch.is_grad_enabled(), *flat)
@@ -319,7 +325,7 @@ class _Run(torch.autograd.Function):
             ]
             sums = dict(sums=x.new_zeros(each, 14 * H + 10 * S))
             written = _last(d_state) | dict(d_h=_whole(d_h), d_hyper=x.new_empty(B, S))
-            if S or (one.start is not None and len(one.start) == B):
+            if S or (one.start is not None and not one.shares_start):
                 written["d_start"] = x.new_zeros(B, 4 * H + 4 * S)
             if w.scale is not None:
                 width, (matrices, embedding, _) = kernels(x.dtype).panel_width, w.scale.shape
@@ -332,8 +338,8 @@ class _Run(torch.autograd.Function):
         grads: list[Any] = []
         for one, (_, given, trace), (d_start, d_state, sums) in zip(passes, structs, gathered, strict=True):
             sums = {name: part.sum(dim=0) for name, part in sums.items()}
-            of_weights = _weight_gradients(one.weights, given, trace, sums, before, partial(_gradient, threads, costs))
-            if one.start is not None and len(one.start) == 1:  # that all share
+            of_weights = _weight_gradients(one, given, trace, sums, before, partial(_gradient, threads, costs))
+            if one.shares_start:
                 d_start = of_weights["start"] if d_start is None else d_start.sum(dim=0, keepdim=True)
             grads += None if one.start is None else d_start, None, None, *d_state
             grads += (of_weights[name] if part is not None else None for name, part in vars(one.weights).items())
@@ -371,7 +377,7 @@ def _read(one: Pass, sizes: Sequence[int], keep: float) -> dict[str, Any]:
     names = ("h0", "c0") if len(one.state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0")
     before = dict(zip(names, one.state, strict=True)) | dict(x=one.x, start=one.start, mask=one.mask)
     tensors = {name: _whole(tensor) for name, tensor in before.items()}
-    apart = 0 if one.start is None or len(one.start) == 1 else one.start.shape[1]
+    apart = 0 if one.start is None or one.shares_start else one.start.shape[1]
     numbers = dict(steps=len(sizes), start_apart=apart, scale=1 / keep)
     return tensors | numbers | dict(sizes=torch.tensor(sizes, dtype=torch.int64))
 
@@ -397,7 +403,7 @@ _Rows = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def _weight_gradients(
-    w: Weights,
+    one: Pass,
     given: dict[str, Any],
     trace: dict[str, Tensor],
     sums: dict[str, Tensor],
@@ -405,16 +411,19 @@ def _weight_gradients(
     gradient: Callable[..., tuple[Tensor, ...]],
 ) -> dict[str, Tensor]:
     """Of each matrix by one product over all rows, but for those of `sums`, which the kernels added up on the way; and
-    of a `start` that all share."""
-    H, S, x, gates = len(w.h), w.hyper_size, given["x"], trace["gates"]
+    of a `start` that all share, as of a weight of 1."""
+    w, x, gates = one.weights, given["x"], trace["gates"]
+    H, S = len(w.h), w.hyper_size
     names = ("gamma", "beta", "c_gamma", "c_beta")
     parts = sums["sums"].split([4 * H, 4 * H, H, H, 4 * S, 4 * S, S, S, 4 * H])
     grads = dict(zip((*names, *(f"hyper_{name}" for name in names), "bias"), parts, strict=True))
     of_x, h_before = (x, None, None), (trace["h"], given["h0"], before)
-    if w.scale is None:
-        ones = (x.new_ones(len(x), 1), None, None)
-        d_x, d_h, d_start = gradient(gates, of_x, h_before, ones)
+    if w.scale is None and one.shares_start:
+        d_x, d_h, d_start = gradient(gates, of_x, h_before, (x.new_ones(len(x), 1), None, None))
         return grads | dict(x=d_x, h=d_h, start=d_start)
+    if w.scale is None:
+        d_x, d_h = gradient(gates, of_x, h_before)
+        return grads | dict(x=d_x, h=d_h)
     d_z = trace["z"]
     d_hyper_x, d_hyper_h, d_hyper = gradient(
         trace["hyper_gates"], of_x, h_before, (trace["hyper_h"], given["hyper_h0"], before)
