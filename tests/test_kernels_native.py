@@ -251,7 +251,8 @@ def test_threads_that_are_held_up_change_nothing(cell, monkeypatch):
         again = values(6)
         for name, value in first.items():
             np.testing.assert_array_equal(again[name], value, err_msg=name)
-    assert all(cost > 0 for of_pass in costs for cost in of_pass)
+    if hasattr(compiled.kernels().library, "omp_get_wtime"):  # else there is one thread, and no clock
+        assert all(cost > 0 for of_pass in costs for cost in of_pass)
     # sums over the rows of each thread are another matter, but a plain LSTM has none
     for name in first if cell == "lstm" else ("h",):
         np.testing.assert_array_equal(first[name], alone[name], err_msg=name)
