@@ -44,6 +44,9 @@ def outputs_and_gradients(cell, lengths, conditional, keep):
     state = tuple(normal(B, size).requires_grad_() for size in cell.state_sizes)
     mask = sequence.dropout_mask(cell, layout, keep, generator)
     h, last = sequence.run(cell, x, of_z, layout, state, mask, keep)
+    with torch.no_grad():  # where nothing has to be kept for a way back
+        again, last_again = sequence.run(cell, x, of_z, layout, state, mask, keep)
+    assert all(torch.equal(one, other) for one, other in zip((h, *last), (again, *last_again), strict=True))
     loss = (h * normal(P, cell.size)).sum() + sum((part * normal(*part.shape)).sum() for part in last)
     leaves = {**dict(cell.named_parameters()), **{f"state {k}": part for k, part in enumerate(state)}}
     if of_z is not None:

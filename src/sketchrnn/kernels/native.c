@@ -880,6 +880,8 @@ void dropout(long threads, long n, uint64_t seed, long limit, uint8_t *mask)
 typedef struct {
     long steps;
     const int64_t *sizes;            /* (steps) rows of each, falling */
+    long keeps;                      /* 0: there is no way back, and all members of the Trace but h have the rows of one
+                                        step, each written over the one before */
     const real *x;                   /* (P, inputs) */
     const real *start;               /* (B or 1, width) or NULL */
     long start_apart;                /* as in Step */
@@ -898,11 +900,13 @@ typedef struct {
     real *scratch;                   /* scratch_numbers for each thread of the pass */
 } Pass;
 
-static Trace at(const Cell *cell, const Trace *all, long row)
+static Trace at(const Cell *cell, const Pass *pass, const Trace *all, long row)
 {
     long H = cell->size, S = cell->hyper_size, E = cell->embedding;
     Trace t = *all;
-    t.h += row * H, t.c += row * H, t.gates += row * 4 * H;
+    t.h += row * H;
+    if (!pass->keeps) return t;
+    t.c += row * H, t.gates += row * 4 * H;
     if (cell->kind > 0) t.deviation += row * 4;
     if (cell->kind == 2) {
         t.hyper_h += row * S, t.hyper_c += row * S;
@@ -915,17 +919,17 @@ static Trace at(const Cell *cell, const Trace *all, long row)
 static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long t, long row)
 {
     long H = cell->size, S = cell->hyper_size;
-    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before;
+    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before, kept = pass->keeps ? before : 0;
     Step step = {.n = pass->sizes[t], .n_before = n_before, .x = pass->x + row * cell->inputs, .start = pass->start,
                  .start_apart = pass->start_apart, .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;
     step.h_before = t ? trace->h + before * H : pass->h0;
-    step.c_before = t ? trace->c + before * H : pass->c0;
+    step.c_before = t ? trace->c + kept * H : pass->c0;
     if (cell->kind == 2) {
-        step.hyper_h_before = t ? trace->hyper_h + before * S : pass->hyper_h0;
-        step.hyper_c_before = t ? trace->hyper_c + before * S : pass->hyper_c0;
+        step.hyper_h_before = t ? trace->hyper_h + kept * S : pass->hyper_h0;
+        step.hyper_c_before = t ? trace->hyper_c + kept * S : pass->hyper_c0;
     }
-    step.row = at(cell, trace, row);
+    step.row = at(cell, pass, trace, row);
     return step;
 }
 

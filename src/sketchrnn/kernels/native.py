@@ -37,7 +37,7 @@ _Trace = struct(
     "hyper_deviation", "z", "hh",
 )  # fmt: skip
 _Pass = struct(
-    "Pass", "steps:n", "sizes", "x", "start", "start_apart:n", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
+    "Pass", "steps:n", "sizes", "keeps:n", "x", "start", "start_apart:n", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
     "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
     "d_hyper", "scratch",
 )  # fmt: skip
@@ -292,14 +292,14 @@ class _Run(torch.autograd.Function):
             if learns:
                 rooms.append(_Room(len(x), widths, x))
                 trace = rooms[-1].parts
-            else:  # what is not kept for a way back is not worth keeping for the next time either
-                trace = {name: x.new_empty(len(x), width) for name, width in widths.items()}
+            else:  # one step after the other in the same rows
+                trace = {name: x.new_empty(sizes[0], width) for name, width in widths.items()}
             outputs.append(x.new_empty(len(x), len(w.h)))
             # those of no step at all end as they began
             last = [part.detach().clone(memory_format=torch.contiguous_format) for part in one.state]
             lasts += last
             written = _last(last)
-            structs.append((_cell(w), _read(one, sizes, keep) | written, trace | dict(h=outputs[-1])))
+            structs.append((_cell(w), _read(one, sizes, keep) | written | dict(keeps=learns), trace | dict(h=outputs[-1])))
         _go("forward", threads, structs)
         ctx.save_for_backward(*outputs, *flat)
         ctx.rooms, ctx.settings = rooms, (sizes, keep, counts, threads)
@@ -331,7 +331,7 @@ class _Run(torch.autograd.Function):
                 width, (matrices, embedding, _) = kernels(x.dtype).panel_width, w.scale.shape
                 panels = x.new_zeros(each, matrices, -(-H // width), embedding, width)
                 sums |= dict(d_x=x.new_zeros(each, *w.x.shape), d_scale=panels)
-            cell, given = _cell(w, back=True), _read(one, sizes, keep) | written | sums
+            cell, given = _cell(w, back=True), _read(one, sizes, keep) | written | sums | dict(keeps=True)
             structs.append((cell, given, room.parts | dict(h=h.detach())))
             gathered.append((written.get("d_start"), d_state, sums))
         costs, before = _go("backward", threads, structs), _rows_before(sizes)
