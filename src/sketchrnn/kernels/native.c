@@ -880,7 +880,7 @@ void dropout(long threads, long n, uint64_t seed, long limit, uint8_t *mask)
 typedef struct {
     long steps;
     const int64_t *sizes;            /* (steps) rows of each, falling */
-    long keeps;                      /* 0: there is no way back, and all members of the Trace but h have the rows of one
+    long learns;                     /* 0: there is no way back, and all members of the Trace but h have the rows of one
                                         step, each written over the one before */
     const real *x;                   /* (P, inputs) */
     const real *start;               /* (B or 1, width) or NULL */
@@ -905,7 +905,7 @@ static Trace at(const Cell *cell, const Pass *pass, const Trace *all, long row)
     long H = cell->size, S = cell->hyper_size, E = cell->embedding;
     Trace t = *all;
     t.h += row * H;
-    if (!pass->keeps) return t;
+    if (!pass->learns) return t;
     t.c += row * H, t.gates += row * 4 * H;
     if (cell->kind > 0) t.deviation += row * 4;
     if (cell->kind == 2) {
@@ -919,7 +919,7 @@ static Trace at(const Cell *cell, const Pass *pass, const Trace *all, long row)
 static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long t, long row)
 {
     long H = cell->size, S = cell->hyper_size;
-    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before, kept = pass->keeps ? before : 0;
+    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before, kept = pass->learns ? before : 0;
     Step step = {.n = pass->sizes[t], .n_before = n_before, .x = pass->x + row * cell->inputs, .start = pass->start,
                  .start_apart = pass->start_apart, .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;

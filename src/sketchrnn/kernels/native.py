@@ -37,8 +37,8 @@ _Trace = struct(
     "hyper_deviation", "z", "hh",
 )  # fmt: skip
 _Pass = struct(
-    "Pass", "steps:n", "sizes", "keeps:n", "x", "start", "start_apart:n", "mask", "scale:x", "h0", "c0", "hyper_h0", "hyper_c0",
-    "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
+    "Pass", "steps:n", "sizes", "learns:n", "x", "start", "start_apart:n", "mask", "scale:x", "h0", "c0", "hyper_h0",
+    "hyper_c0", "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
     "d_hyper", "scratch",
 )  # fmt: skip
 _Inputs = struct("Inputs", "rows", "first", "from", "width:n")
@@ -299,7 +299,7 @@ class _Run(torch.autograd.Function):
             last = [part.detach().clone(memory_format=torch.contiguous_format) for part in one.state]
             lasts += last
             written = _last(last)
-            structs.append((_cell(w), _read(one, sizes, keep) | written | dict(keeps=learns), trace | dict(h=outputs[-1])))
+            structs.append((_cell(w), _read(one, sizes, keep, learns) | written, trace | dict(h=outputs[-1])))
         _go("forward", threads, structs)
         ctx.save_for_backward(*outputs, *flat)
         ctx.rooms, ctx.settings = rooms, (sizes, keep, counts, threads)
@@ -331,7 +331,7 @@ class _Run(torch.autograd.Function):
                 width, (matrices, embedding, _) = kernels(x.dtype).panel_width, w.scale.shape
                 panels = x.new_zeros(each, matrices, -(-H // width), embedding, width)
                 sums |= dict(d_x=x.new_zeros(each, *w.x.shape), d_scale=panels)
-            cell, given = _cell(w, back=True), _read(one, sizes, keep) | written | sums | dict(keeps=True)
+            cell, given = _cell(w, back=True), _read(one, sizes, keep, learns=True) | written | sums
             structs.append((cell, given, room.parts | dict(h=h.detach())))
             gathered.append((written.get("d_start"), d_state, sums))
         costs, before = _go("backward", threads, structs), _rows_before(sizes)
@@ -372,13 +372,13 @@ def _go(way: str, threads: int, structs: Sequence[_Structs]) -> _Costs:
     return costs
 
 
-def _read(one: Pass, sizes: Sequence[int], keep: float) -> dict[str, Any]:
+def _read(one: Pass, sizes: Sequence[int], keep: float, learns: bool) -> dict[str, Any]:
     """What both ways read, as the struct Pass has it."""
     names = ("h0", "c0") if len(one.state) == 2 else ("h0", "hyper_h0", "c0", "hyper_c0")
     before = dict(zip(names, one.state, strict=True)) | dict(x=one.x, start=one.start, mask=one.mask)
     tensors = {name: _whole(tensor) for name, tensor in before.items()}
     apart = 0 if one.start is None or one.shares_start else one.start.shape[1]
-    numbers = dict(steps=len(sizes), start_apart=apart, scale=1 / keep)
+    numbers = dict(steps=len(sizes), learns=learns, start_apart=apart, scale=1 / keep)
     return tensors | numbers | dict(sizes=torch.tensor(sizes, dtype=torch.int64))
 
 
