@@ -17,7 +17,7 @@ import torch
 import sketchrnn
 from sketchrnn.kernels import compiled, native
 from sketchrnn.model import sequence
-from sketchrnn.model.cells import make_cell
+from sketchrnn.model.cells import make_cell, zero_state
 
 needs_compiler = pytest.mark.skipif(compiled.kernels().library is None, reason=compiled.kernels().reason)
 
@@ -460,13 +460,21 @@ def test_memory_is_kept_for_the_next_pass_of_the_same_cell():
 
 
 @needs_compiler
-def test_inference_keeps_no_memory():
+def test_inference_keeps_no_memory(cell, monkeypatch):
+    """Nothing for the next pass, and of all steps but the last only the outputs."""
     native.give_back_memory()
-    cell = make_cell("lstm", 5, 8, 0, 0)
+    made, layout, traces = make_cell(cell, 5, 8, 4, 2), sequence.packed_layout(np.array([3, 2])), []
+
+    def go(way, threads, structs):
+        traces.extend(trace for _, _, trace in structs)
+        return native_go(way, threads, structs)
+
+    native_go = native._go
+    monkeypatch.setattr(native, "_go", go)
     with torch.no_grad():
-        layout = sequence.packed_layout(np.array([3]))
-        sequence.run(cell, torch.randn(3, 5), None, layout, (torch.zeros(1, 8), torch.zeros(1, 8)))
+        sequence.run(made, torch.randn(5, 5), None, layout, zero_state(made, 2))
     assert not native._Room.spare
+    assert {name: len(rows) for name, rows in traces[0].items() if len(rows) != 2} == {"h": 5}
 
 
 @needs_compiler

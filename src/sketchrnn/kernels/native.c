@@ -498,7 +498,8 @@ typedef struct {
     long x_stride, scale_stride, scale_back_stride; /* numbers from one of them to the next */
 } Cell;
 
-/* What a step leaves for the way back, a row for every packed row. Of hyper_* the HyperLSTM alone. */
+/* What a step leaves for the way back, a row for every packed row; without one see Pass.learns. Of hyper_* the HyperLSTM
+   alone. */
 typedef struct {
     real *h, *c;       /* (P, size) */
     real *gates;       /* (P, 4 size) lstm: i, g, f, o; else the normalised gates. On the way back: their gradients */
@@ -919,7 +920,8 @@ static Trace at(const Cell *cell, const Pass *pass, const Trace *all, long row)
 static Step step_at(const Cell *cell, const Pass *pass, const Trace *trace, long t, long row)
 {
     long H = cell->size, S = cell->hyper_size;
-    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before, kept = pass->learns ? before : 0;
+    long n_before = t ? pass->sizes[t - 1] : 0, before = row - n_before;
+    long kept = pass->learns ? before : 0; /* the same in all members of the Trace but h */
     Step step = {.n = pass->sizes[t], .n_before = n_before, .x = pass->x + row * cell->inputs, .start = pass->start,
                  .start_apart = pass->start_apart, .scale = pass->scale};
     step.mask = pass->mask ? pass->mask + row * H : 0;

@@ -311,8 +311,8 @@ class _Run(torch.autograd.Function):
         if ctx.rooms is None:
             raise RuntimeError("a sequence can be gone back through once: what it kept is used up")
         sizes, keep, counts, threads = ctx.settings
-        n = len(counts)
-        outputs, passes = ctx.saved_tensors[:n], _passes(ctx.saved_tensors[n:], counts)
+        n, saved = len(counts), ctx.saved_tensors
+        outputs, passes = saved[:n], _passes(saved[n:], counts)
         # the rooms live to the end of this function, and no longer
         rooms, ctx.rooms = ctx.rooms, None
         of_last, each = iter(d_results[n:]), call("threads_of_a_pass", outputs[0], threads, n)
