@@ -33,17 +33,15 @@ def test_kernels_of_the_density_are_plain_torch(kernel, floor, dtype, tolerance,
     y = 2 * torch.randn(n, 3 + 6 * 7, dtype=dtype, generator=rng)
     y[3, 3 + 21 : 3 + 35] = -30  # log sigma
     y[4, 3 + 35 :] = 12  # rho_hat
-    targets = torch.zeros(n, 5, dtype=dtype)
-    targets[torch.arange(n), 2 + torch.randint(0, 3, (n,), generator=rng)] = 1
-    targets[:, :2] = 2 * torch.randn(n, 2, dtype=dtype, generator=rng) * (1 - targets[:, 4:])
-    targets[7, 0] = 1e4
+    targets = some_targets(n, rng, dtype)
+    targets[7] = torch.tensor([1e4, 0, 1, 0, 0])
 
     def values(backend):
         monkeypatch.setenv("SKETCHRNN_BACKEND", backend)
         leaf = y.to(device, copy=True).requires_grad_()
-        terms = row_terms(leaf, targets.to(device), floor)
-        weights = torch.linspace(0.5, 2, n, dtype=dtype, device=device)
-        (gradient,) = torch.autograd.grad((terms.offset * weights).sum() + (terms.pen * (3 - weights)).sum(), leaf)
+        identity = torch.eye(y.shape[1], dtype=dtype, device=device)
+        terms = row_terms(leaf, identity, torch.zeros_like(identity[0]), targets.to(device), floor)
+        (gradient,) = torch.autograd.grad(weighted(terms), leaf)
         return terms.offset.detach().cpu(), terms.pen.detach().cpu(), gradient.cpu()
 
     for ours, theirs in zip(values(kernel), values("plain"), strict=True):
@@ -52,3 +50,51 @@ def test_kernels_of_the_density_are_plain_torch(kernel, floor, dtype, tolerance,
         # row 3 squares numbers of 1e9: only what a step would do with it is compared
         assert error[torch.arange(n) != 3].max() < tolerance
         assert error[3].max() < 1e3 * tolerance
+
+
+@pytest.mark.skipif(compiled.kernels().library is None, reason=compiled.kernels().reason or "there are none")
+@pytest.mark.parametrize(
+    "padding",
+    [(), range(0, 300), range(12, 260), range(0, 300, 2), [299]],
+    ids=["none", "all", "most", "every other", "the last"],
+)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_output_layer_and_density_together_are_plain_torch(padding, threads, monkeypatch):
+    """Where nothing but padding comes the kernels leave most of the outputs out: no gradient may notice."""
+    rng = torch.Generator().manual_seed(0)
+    h, W = (torch.randn(*shape, dtype=torch.float64, generator=rng) for shape in ((300, 70), (70, 45)))
+    b, targets = torch.randn(45, dtype=torch.float64, generator=rng), some_targets(300, rng, torch.float64)
+    targets[:, 4] = 0
+    targets[:, 2] = 1 - targets[:, 3]
+    targets[list(padding)] = torch.tensor([0, 0, 0, 0, 1.0], dtype=torch.float64)
+
+    def values(backend):
+        monkeypatch.setenv("SKETCHRNN_BACKEND", backend)
+        leaves = [part.clone().requires_grad_() for part in (h, W / 10, b)]
+        terms = row_terms(*leaves, targets)
+        return [terms.offset, terms.pen, *torch.autograd.grad(weighted(terms), leaves)]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        # so many rows that every thread has some
+        monkeypatch.setattr("sketchrnn.kernels.native.WORK_A_THREAD", 1)
+        ours = values("native")
+    finally:
+        torch.set_num_threads(before)
+    for own, plain in zip(ours, values("plain"), strict=True):
+        torch.testing.assert_close(own, plain, rtol=1e-11, atol=1e-11)
+
+
+def some_targets(n, rng, dtype):
+    """Stroke-5 rows, a third of them ends."""
+    targets = torch.zeros(n, 5, dtype=dtype)
+    targets[torch.arange(n), 2 + torch.randint(0, 3, (n,), generator=rng)] = 1
+    targets[:, :2] = 2 * torch.randn(n, 2, dtype=dtype, generator=rng) * (1 - targets[:, 4:])
+    return targets
+
+
+def weighted(terms):
+    """A number to which every row gives a share of its own."""
+    weights = torch.linspace(0.5, 2, len(terms.pen), dtype=terms.pen.dtype, device=terms.pen.device)
+    return (terms.offset * weights).sum() + (terms.pen * (3 - weights)).sum()

@@ -62,7 +62,7 @@ def test_losses_are_those_of_the_equations(model, waves, floor):
     L_s, L_p = in_plain_loops(model, drawings, z, floor)
     for pen, padded in (("padded", True), ("points", True), ("points", False), ("ended", False)):
         batch, _ = model.pack_drawings(drawings, padded=padded)
-        terms = row_terms(model.decoder_outputs(batch, z)[0], batch.targets, floor)
+        terms = model.row_terms(model.decoder_states(batch, z)[0], batch, floor)
         ours_s, ours_p = reconstruction_loss(terms, 5, N_MAX, pen)
         assert ours_s.item() == pytest.approx(L_s, rel=1e-5)
         assert ours_p.item() == pytest.approx(L_p[pen], rel=1e-5)
@@ -81,7 +81,7 @@ def test_neighbours_and_padding_change_nothing(model, waves):
 
     def of_first(drawings, padded):
         batch, order = model.pack_drawings(drawings, padded=padded)
-        terms = row_terms(model.decoder_outputs(batch, z.expand(len(drawings), 6))[0], batch.targets)
+        terms = model.row_terms(model.decoder_states(batch, z.expand(len(drawings), 6))[0], batch)
         mine = (batch.steps.drawing == int(np.flatnonzero(order == 0)[0])) & (terms.is_point > 0)
         return torch.stack([terms.offset[mine], terms.pen[mine]])
 
@@ -97,7 +97,8 @@ def test_offset_of_the_padding_counts_for_nothing():
     y[1, 4:6] = 1e6  # a mixture as far from (0, 0) as can be, where the padding stands
     y.requires_grad_()
     targets = torch.tensor([[0.1, 0.2, 1, 0, 0], [0, 0, 0, 0, 1]])
-    L_s, _ = reconstruction_loss(row_terms(y, targets), 1, 2, "padded")
+    terms = row_terms(y, torch.eye(9), torch.zeros(9), targets)
+    L_s, _ = reconstruction_loss(terms, 1, 2, "padded")
     L_s.backward()
     assert L_s.item() == pytest.approx((math.log(2 * math.pi) + 0.025) / 2)
     assert not y.grad[1].any()

@@ -171,8 +171,8 @@ def test_z_is_drawn_and_the_kl_weight_grows(wave_data, known):
     z = mu + torch.exp(sigma_hat / 2) * torch.randn(mu.shape, generator=torch.Generator().manual_seed(3))
 
     def L_R_of(z):
-        y, _ = model.decoder_outputs(packed, z)
-        terms = training.row_terms(y, packed.targets)
+        h, _ = model.decoder_states(packed, z)
+        terms = model.row_terms(h, packed)
         return -(terms.offset.sum() + terms.pen.sum()).item() / (10 * data.info.max_length)
 
     L_R, L_KL = L_R_of(z), training.kl_loss(mu, sigma_hat).mean().item()

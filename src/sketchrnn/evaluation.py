@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sketchrnn.drawing import MAX_OFFSET, Drawing
-from sketchrnn.model.losses import kl_loss, reconstruction_loss, row_terms
+from sketchrnn.model.losses import kl_loss, reconstruction_loss
 from sketchrnn.model.mixture import split_output
-from sketchrnn.model.network import SketchRNN
+from sketchrnn.model.network import PackedBatch, SketchRNN
 from sketchrnn.model.sequence import packed_layout, run
 
 REFERENCE_FLOOR = 1e-6  # what the reference adds to the density of a point
@@ -120,24 +120,24 @@ def _batch_sums(
         sums["L_KL"] = float(kl_loss(mu, sigma_hat).sum())
         noise = _noise(seed, start + order, max(k, 1), model.config.z_size).to(model.device)
         z = mu + sigma * noise[:, 0]
-    y, _ = model.decoder_outputs(batch, z)
-    floored = row_terms(y, batch.targets, floor)
+    h, _ = model.decoder_states(batch, z)
+    floored = model.row_terms(h, batch, floor)
     L_s, L_p = reconstruction_loss(floored, 1, longest, "points")
     sums["L_p_ended"] = float(reconstruction_loss(floored, 1, longest, "ended")[1])
     sums |= {
         "L_s": float(L_s),
         "L_p": float(L_p),
-        "nats": -float(_log_p(y, batch.targets, batch.steps.drawing, n).sum()),
+        "nats": -float(_log_p(model, h, batch).sum()),
     }
     if padded:
         whole, _ = model.pack_drawings(drawings, padded=True)
-        terms = row_terms(model.decoder_outputs(whole, z)[0], whole.targets)
+        terms = model.row_terms(model.decoder_states(whole, z)[0], whole)
         sums["L_p_padded"] = float(reconstruction_loss(terms, 1, longest, "padded")[1])
     if k and z is not None:
         log_weights = []
         for e in noise.unbind(1):
             z = mu + sigma * e
-            log_p = _log_p(model.decoder_outputs(batch, z)[0], batch.targets, batch.steps.drawing, n)
+            log_p = _log_p(model, model.decoder_states(batch, z)[0], batch)
             # log p(z) - log q(z | drawing), both normal: what they have in common is left out
             log_weights.append(log_p + (0.5 * e.square() + sigma_hat / 2 - 0.5 * z.square()).sum(dim=1))
         sums["importance"] = -float((torch.logsumexp(torch.stack(log_weights), dim=0) - math.log(k)).sum())
@@ -173,8 +173,8 @@ def log_likelihood(
         part = [_as_learned(model, drawings[i]) for i in range(start, min(start + batch_size, len(drawings)))]
         batch, order = model.pack_drawings(part)
         rows = None if latent is None else torch.from_numpy(latent[start + order]).to(model.device)
-        y, _ = model.decoder_outputs(batch, rows)
-        result[start + order] = _log_p(y, batch.targets, batch.steps.drawing, len(part)).cpu().numpy()
+        h, _ = model.decoder_states(batch, rows)
+        result[start + order] = _log_p(model, h, batch).cpu().numpy()
     return result
 
 
@@ -224,12 +224,11 @@ def _single(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
 
 
-def _log_p(y: Tensor, targets: Tensor, drawing: Tensor, n: int) -> Tensor:
-    """log p (n,) float64 of each packed drawing."""
-    terms = row_terms(y, targets)
-    return torch.zeros(n, dtype=torch.float64, device=y.device).index_add_(
-        0, drawing, (terms.offset + terms.pen).double()
-    )
+def _log_p(model: SketchRNN, h: Tensor, batch: PackedBatch) -> Tensor:
+    """log p (n,) float64 of each packed drawing, of the decoder's h."""
+    terms = model.row_terms(h, batch)
+    zeros = torch.zeros(batch.num_drawings, dtype=torch.float64, device=h.device)
+    return zeros.index_add_(0, batch.steps.drawing, (terms.offset + terms.pen).double())
 
 
 def _noise(seed: int, places: NDArray[np.int64], k: int, size: int) -> Tensor:

@@ -28,7 +28,7 @@ from sketchrnn.data.dataset import Dataset
 from sketchrnn.evaluation import evaluate
 from sketchrnn.kernels import gpu, native
 from sketchrnn.model.adam import Adam
-from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss, row_terms
+from sketchrnn.model.losses import kl_loss, kl_weight, learning_rate, reconstruction_loss
 from sketchrnn.model.network import PackedBatch, SketchRNN
 from sketchrnn.recorded import RecordedSteps
 from sketchrnn.run_folder import RunFolder, spread
@@ -138,8 +138,8 @@ def packed_loss(
         noise = torch.randn(mu.shape, generator=generator, device=mu.device)
         z = mu + torch.exp(sigma_hat / 2) * noise
         L_KL = kl_loss(mu, sigma_hat).mean()
-    y, _ = model.decoder_outputs(packed, z, config.dropout_keep, generator)
-    terms = row_terms(y, packed.targets, config.density_floor)
+    h, _ = model.decoder_states(packed, z, config.dropout_keep, generator)
+    terms = model.row_terms(h, packed, config.density_floor)
     if (goes_on := packed.steps.goes_on()) is not None:  # what follows the end counts for nothing
         terms = replace(terms, pen=terms.pen * goes_on)
     L_s, L_p = reconstruction_loss(terms, n, model.data.max_length, "padded" if config.pen_padding else "ended")

@@ -27,9 +27,12 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fope
 COMPILE_SECONDS = 120
 
 # of native.c: what gives nothing back, and what says how many numbers of room, or threads, another needs
-FUNCTIONS = ("pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "sample", "drop")
+FUNCTIONS = (
+    "pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "row_terms_back", "sample", "drop"
+)  # fmt: skip
 NUMBERS = (
-    "affine_numbers", "scratch_numbers", "gradient_numbers", "sampler_numbers", "sampler_scratch", "threads_of_a_pass"
+    "affine_numbers", "scratch_numbers", "gradient_numbers", "terms_numbers", "sampler_numbers", "sampler_scratch",
+    "threads_of_a_pass",
 )  # fmt: skip
 
 

@@ -441,17 +441,36 @@ def _sums_are_wider() -> bool:
     return "dtype_out" in torch.ops.aten.mm.overloads() and "dtype_out" in torch.ops.aten.bmm.overloads()
 
 
-def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """As `native.row_terms`."""
-    from sketchrnn.kernels import fused
+def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor]:
+    """As `native.row_terms`, of outputs y (P, 3 + 6 M)."""
+    offset, pen = _RowTerms.apply(y, targets, density_floor)
+    return offset, pen
 
-    P, N = y.shape
-    M = (N - 3) // 6
-    log_floor = math.log(density_floor) if density_floor > 0 else None
-    offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
-    if P:
-        block = 1 << (max(M, 3) - 1).bit_length()
-        fused.row_terms[(-(-P // ROWS_OF_DENSITY),)](
-            y.contiguous(), targets.contiguous(), offset, pen, slope, P, log_floor, M, ROWS_OF_DENSITY, block,
-        )  # fmt: skip
-    return offset, pen, slope
+
+class _RowTerms(torch.autograd.Function):
+    """The kernel finds both figures of a row, and on the way their slopes (P, 3 + 6 M) by the outputs: of the first
+    three the pen's, of the others the offset's."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor]:
+        from sketchrnn.kernels import fused
+
+        P, N = y.shape
+        M = (N - 3) // 6
+        log_floor = math.log(density_floor) if density_floor > 0 else None
+        offset, pen, ctx.slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
+        if P:
+            block = 1 << (max(M, 3) - 1).bit_length()
+            fused.row_terms[(-(-P // ROWS_OF_DENSITY),)](
+                y.contiguous(), targets.contiguous(), offset, pen, ctx.slope, P, log_floor, M, ROWS_OF_DENSITY, block,
+            )  # fmt: skip
+        return offset, pen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[Tensor, None, None]:
+        slope = ctx.slope
+        del ctx.slope
+        slope[:, :3] *= d_pen.unsqueeze(1)
+        slope[:, 3:] *= d_offset.unsqueeze(1)
+        return slope, None, None

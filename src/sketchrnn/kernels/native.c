@@ -201,9 +201,10 @@ typedef struct {
 } Part;
 
 /* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
-   other, B packed; `after` is what is read after that. `scratch` holds GROUP K numbers. */
+   other, B packed; `after` is what is read after that. With `falling` the panels go from the last to the first. `scratch`
+   holds GROUP K numbers. */
 ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
-                   long ldf, real *C, long ldc, long first, long last, Ahead after, real *scratch)
+                   long ldf, real *C, long ldc, long first, long last, Ahead after, int falling, real *scratch)
 {
     long K = 0, groups = (bottom - top + GROUP - 1) / GROUP;
     for (int i = 0; i < count; i++) K += parts[i].K;
@@ -216,10 +217,11 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
                 turn(m, p->K, p->A + (top + row) * p->lda, p->lda, packed);
             row += m;
         }
-        for (long panel = first; panel < last; panel++) {
+        for (long left = last - first - 1; left >= 0; left--) {
+            long panel = falling ? first + left : last - 1 - left, on = falling ? -NR : NR;
             const real *here = B + panel * K * NR;
-            long left = last - 1 - panel, asking = left ? tiles : 0; /* tiles that ask for the next panel */
-            Ahead next = {here + K * NR, K * NR}, then = {here, 0};
+            long asking = left ? tiles : 0; /* tiles that ask for the next panel */
+            Ahead next = {here + on * K, K * NR}, then = {here, 0};
             if (left < LATE && groups == 1 && after.numbers) {
                 asking -= asking / 2;
                 long late = last - first < LATE ? last - first : LATE, each = after.numbers / late;
@@ -229,9 +231,9 @@ ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, 
                 long m = group * (i + 1) / tiles - row;
                 real *c = C + (top + row) * ldc + panel * NR;
                 const real *start = from ? from + (top + row) * ldf + panel * NR : 0;
-                if (panel + 1 < last) {
-                    if (start && ldf) ask_for(start + NR, m, ldf, 0);
-                    ask_for(c + NR, m, ldc, 1);
+                if (left) {
+                    if (start && ldf) ask_for(start + on, m, ldf, 0);
+                    ask_for(c + on, m, ldc, 1);
                 }
                 tile(m, K, scratch + row * K, m, here, start, ldf, c, ldc, width(panel, N),
                      i < asking ? share_of(next, i, asking, K) : share_of(then, i - asking, tiles - asking, K));
@@ -363,6 +365,8 @@ typedef struct {
     long measured;    /* steps measured so far, at most 8 */
     real *scratch;
     Meeting *meeting; /* NULL where the team is all threads there are */
+    int falling;      /* products go through their panels from the last one on: every second step, for what was read last is
+                         still in the cache */
     unsigned floats;  /* how this thread treated denormal numbers before */
 } Team;
 
@@ -443,8 +447,9 @@ static void share_out(Team *team, const double *costs)
     if (team->cost > most) team->cost = most;
 }
 
-/* Enough rows for every thread to have a whole tile of its own. */
-static inline int by_rows(const Team *team, long n) { return n >= team->all * MR; }
+/* Enough rows for every thread to have a tile and a half of its own. With fewer each makes its columns of all of them, and
+   reads its part of the weights alone. */
+static inline int by_rows(const Team *team, long n) { return 2 * n >= team->all * 3 * MR; }
 
 /* C (n, N) = start + A B, A the parts beside each other. Row r starts from row who[r] of `start`, or r without `who`, rows
    `ld_start` apart, 0 for one that all share; NULL is zeros. Afterwards each thread may read its own rows of C; `after` is
@@ -461,7 +466,8 @@ static void product(const Team *team, long n, long N, real *C, long ldc, const r
             memcpy(C + r * ldc + left, start + who[r] * ld_start + left, (right - left) * sizeof(real));
         if (start) start = C, ld_start = ldc;
     }
-    multiply(top, bottom, N, count, parts, B, start, ld_start, C, ldc, first, last, after, team->scratch);
+    multiply(top, bottom, N, count, parts, B, start, ld_start, C, ldc, first, last, after, !rows && team->falling,
+             team->scratch);
     if (!rows) wait_for_all(team);
 }
 
@@ -943,6 +949,7 @@ static void end_step(Team *team, double *costs, long t, long n, double start, in
     costs += t % 2 * team->all;
     costs[team->me] = team->cost;
     wait_for_all(team);
+    team->falling = !team->falling;
     if (may_move) share_out(team, costs);
 }
 
@@ -1141,20 +1148,23 @@ typedef struct {
     const real *rows, *first;  /* row p is row from[p] of `rows`, or where that is negative row -1 - from[p] of `first` */
     const int64_t *from;       /* NULL for row p itself */
     long width;                /* numbers of a row */
-} Inputs;
+} Rows;
+
+static const real *row_of(const Rows *all, long p)
+{
+    int64_t from = all->from ? all->from[p] : p;
+    return from < 0 ? all->first + (-1 - from) * all->width : all->rows + from * all->width;
+}
 
 /* Row p of the inputs beside each other. */
-static void gather(long count, const Inputs *inputs, long p, real *to)
+static void gather(long count, const Rows *inputs, long p, real *to)
 {
-    for (const Inputs *in = inputs; in < inputs + count; to += in->width, in++) {
-        int64_t from = in->from ? in->from[p] : p;
-        copy(to, from < 0 ? in->first + (-1 - from) * in->width : in->rows + from * in->width, in->width);
-    }
+    for (const Rows *in = inputs; in < inputs + count; to += in->width, in++) copy(to, row_of(in, p), in->width);
 }
 
 /* Of the inputs' rows [top, top + depth) the tiles [first, last) of columns as (depth, m), MR KC numbers apart. `rows` is
    room. */
-static void cut(long count, const Inputs *inputs, long M, long top, long depth, long first, long last, real *stack,
+static void cut(long count, const Rows *inputs, long M, long top, long depth, long first, long last, real *stack,
                 real *rows)
 {
     for (long k = 0; k < depth; k += AT_ONCE) {
@@ -1169,11 +1179,11 @@ static void cut(long count, const Inputs *inputs, long M, long top, long depth, 
 }
 
 /* The rows [top, top + depth) of D (P, N) as panels, KC NR numbers apart: so many of them from panel p on. */
-static void lay_abreast(long N, const real *D, long top, long depth, long p, long abreast, real *panel)
+static void lay_abreast(long N, const Rows *D, long top, long depth, long p, long abreast, real *panel)
 {
     for (long k = 0; k < depth; k++)
         for (long j = 0; j < abreast; j++) {
-            const real *from = D + (top + k) * N + (p + j) * NR;
+            const real *from = row_of(D, top + k) + (p + j) * NR;
             real *to = panel + (j * KC + k) * NR;
             int columns = width(p + j, N);
             if (columns == NR) {
@@ -1190,7 +1200,7 @@ long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + AB
 /* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together. The wider side of `out` is shared
    out among the threads, by `costs` (threads) if not NULL; of the other side each makes its own copy.
    `scratch` holds gradient_numbers(M) for every thread. */
-void weight_gradient(long threads, const double *costs, long P, long count, const Inputs *inputs, long N, const real *D,
+void weight_gradient(long threads, const double *costs, long P, long count, const Rows *inputs, long N, const Rows *D,
                      real *out, real *scratch)
 {
     long M = 0, panels = panels_of(N);
@@ -1216,8 +1226,9 @@ void weight_gradient(long threads, const double *costs, long P, long count, cons
                 for (long i = first; i < last; i++) {
                     long row = M * i / tiles, m = M * (i + 1) / tiles - row;
                     long k = depth * (i - first) / (last - first), some = depth * (i - first + 1) / (last - first) - k;
-                    for (long j = p + abreast; j < p + abreast + ABREAST && j < end; j++)
-                        ask_for(D + (top + k) * N + j * NR, some, N, 0);
+                    for (long r = top + k; r < top + k + some; r++)
+                        for (long j = p + abreast; j < p + abreast + ABREAST && j < end; j++)
+                            ask_for(row_of(D, r) + j * NR, 1, 0, 0);
                     for (long j = 0; j < abreast; j++) {
                         real *c = out + row * N + (p + j) * NR;
                         if (top && j + 1 < abreast)
@@ -1254,65 +1265,122 @@ static real log_sum_exp(long n, const real *x, real *shares)
     return most + log_(sum);
 }
 
-/* Log probabilities of the P rows that came, `offset` and `pen`, and in `slope` (P, 3 + 6 M) their derivatives by y:
-   that of the pen in the first three columns, that of the offset in the others. `scratch` holds 4 M for every thread. */
-void row_terms(long threads, long P, long M, const real *y, const real *targets, double floor, real *offset, real *pen,
-               real *slope, real *scratch)
+/* Log probabilities of a row that came, `offset` and `pen`, and its slope (3 + 6 M): their derivatives by y, that of the pen in
+   the first three columns, that of the offset in the others. `room` holds 4 M. */
+ONCE void terms_of_row(long M, const real *y, const real *came, double floor, real *offset, real *pen, real *slope,
+                       real *room)
 {
     const real log_floor = floor > 0 ? log(floor) : 0;
+    real *pi = room, *log_normal = pi + M, *share = pi + 2 * M, *cosh_rho = pi + 3 * M;
+    const real *logit = y + 3, *mu_x = logit + M, *mu_y = mu_x + M, *sx = mu_y + M, *sy = sx + M, *rh = sy + M;
+
+    real q[3], log_all = log_sum_exp(3, y, q);
+    *pen = 0;
+    for (int k = 0; k < 3; k++) {
+        *pen += came[2 + k] * (y[k] - log_all);
+        slope[k] = came[2 + k] - q[k];
+    }
+    if (came[4] == 1) {
+        *offset = 0;
+        memset(slope + 3, 0, 6 * M * sizeof(real));
+        return;
+    }
+    real log_pi = log_sum_exp(M, logit, pi);
+    real *d_mu_x = slope + 3 + M, *d_mu_y = d_mu_x + M, *d_sx = d_mu_y + M, *d_sy = d_sx + M, *d_rh = d_sy + M;
+#pragma omp simd
+    for (long j = 0; j < M; j++) {
+        real x = sx[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sx[j], v_ = sy[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sy[j];
+        real rho = rh[j] > MAX_RHO_HAT ? MAX_RHO_HAT : rh[j] < -MAX_RHO_HAT ? -MAX_RHO_HAT : rh[j];
+        real up = exp_(rho), ch = (up + 1 / up) / 2, sh = ch * tanh_(rho);
+        real over_x = exp_(-x), over_y = exp_(-v_);
+        real u = (came[0] - mu_x[j]) * over_x, v = (came[1] - mu_y[j]) * over_y;
+        real w = v * ch - u * sh;
+        cosh_rho[j] = ch;
+        log_normal[j] = logit[j] - log_pi - LOG_2_PI - x - v_ - (real)0.5 * (u * u + w * w);
+        d_mu_x[j] = over_x * (u - w * sh);
+        d_mu_y[j] = over_y * w * ch;
+        d_sx[j] = sx[j] < MIN_LOG_SIGMA ? 0 : u * (u - w * sh) - 1;
+        d_sy[j] = sy[j] < MIN_LOG_SIGMA ? 0 : v * w * ch - 1;
+        d_rh[j] = rho != rh[j] ? 0 : sh / ch - w * (v * sh - u * ch);
+    }
+    for (long j = 0; j < M; j++) log_normal[j] += log_(cosh_rho[j]);
+    real log_p = log_sum_exp(M, log_normal, share), above = 1;
+    *offset = log_p;
+    if (floor > 0) { /* log(p + floor) */
+        real most = log_p > log_floor ? log_p : log_floor, least = log_p > log_floor ? log_floor : log_p;
+        *offset = most + log_(1 + exp_(least - most));
+        above = exp_(log_p - *offset);
+    }
+#pragma omp simd
+    for (long j = 0; j < M; j++) {
+        real part = above * share[j];
+        slope[3 + j] = part - above * pi[j];
+        d_mu_x[j] *= part, d_mu_y[j] *= part, d_sx[j] *= part, d_sy[j] *= part, d_rh[j] *= part;
+    }
+}
+
+/* Rows go from thread to thread by groups, for those of one end of the batch may have more to do. */
+static long group_of(long top, long P) { return P - top < GROUP ? P - top : GROUP; }
+
+/* Whether all of some rows are padding: then nothing but their pen counts. */
+static int only_pen(const real *targets, long rows)
+{
+    for (long r = 0; r < rows; r++)
+        if (targets[r * 5 + 4] != 1) return 0;
+    return 1;
+}
+
+/* Numbers of scratch that each thread needs for both of the following. */
+long terms_numbers(long H, long M)
+{
+    long N = 3 + 6 * M;
+    return whole_vectors(MR * ((H > N ? H : N) + N) + 4 * M);
+}
+
+/* What the outputs y = h W + b of the rows h (P, H) give to those that came, `targets` (P, 5): see terms_of_row. W is packed;
+   N = 3 + 6 M. Of a tile of padding only the first panel is computed, which has the pen's columns. */
+void row_terms(long threads, long P, long H, long M, const real *h, const real *W, const real *b, const real *targets,
+               double floor, real *offset, real *pen, real *slope, real *scratch)
+{
+    long N = 3 + 6 * M;
 #pragma omp parallel num_threads((int)threads)
     {
-        Team team = enter(scratch, 4 * M);
-        real *pi = team.scratch, *log_normal = pi + M, *share = pi + 2 * M, *cosh_rho = pi + 3 * M;
-        for (long r = first_of(&team, P); r < last_of(&team, P); r++) {
-            const real *row = y + r * (3 + 6 * M), *came = targets + r * 5;
-            const real *logit = row + 3, *mu_x = logit + M, *mu_y = mu_x + M, *sx = mu_y + M, *sy = sx + M, *rh = sy + M;
-            real *d = slope + r * (3 + 6 * M);
+        Team team = enter(scratch, terms_numbers(H, M));
+        real *packed = team.scratch, *y = packed + MR * H, *room = y + MR * N;
+        for (long top = team.me * GROUP; top < P; top += team.all * GROUP)
+            for (long r = top; r < top + group_of(top, P); r += MR) {
+                long m = top + group_of(top, P) - r < MR ? top + group_of(top, P) - r : MR;
+                long panels = only_pen(targets + r * 5, m) ? 1 : panels_of(N);
+                multiply(0, m, N, 1, &(Part){h + r * H, H, H}, W, b, 0, y, N, 0, panels, NOTHING, 0, packed);
+                for (long i = 0; i < m; i++)
+                    terms_of_row(M, y + i * N, targets + (r + i) * 5, floor, offset + r + i, pen + r + i,
+                                 slope + (r + i) * N, room);
+            }
+        leave(&team);
+    }
+}
 
-            real q[3], log_all = log_sum_exp(3, row, q);
-            pen[r] = 0;
-            for (int k = 0; k < 3; k++) {
-                pen[r] += came[2 + k] * (row[k] - log_all);
-                d[k] = came[2 + k] - q[k];
+/* The way back, from the gradients of offset and pen (P): the slopes become the gradients of y, and d_h (P, H) that of h.
+   W_t is W transposed and packed, pen_t the first three rows of that. */
+void row_terms_back(long threads, long P, long H, long M, const real *W_t, const real *pen_t, const real *targets,
+                    const real *d_offset, const real *d_pen, real *slope, real *d_h, real *scratch)
+{
+    long N = 3 + 6 * M;
+#pragma omp parallel num_threads((int)threads)
+    {
+        Team team = enter(scratch, terms_numbers(H, M));
+        for (long top = team.me * GROUP; top < P; top += team.all * GROUP)
+            for (long r = top; r < top + group_of(top, P); r += MR) {
+                long m = top + group_of(top, P) - r < MR ? top + group_of(top, P) - r : MR;
+                int few = only_pen(targets + r * 5, m);
+                for (long i = r; i < r + m; i++) {
+                    real *d = slope + i * N;
+                    for (long j = 0; j < 3; j++) d[j] *= d_pen[i];
+                    for (long j = 3; j < N; j++) d[j] *= d_offset[i];
+                }
+                multiply(0, m, H, 1, &(Part){slope + r * N, N, few ? 3 : N}, few ? pen_t : W_t, 0, 0, d_h + r * H, H, 0,
+                         panels_of(H), NOTHING, 0, team.scratch);
             }
-            if (came[4] == 1) {
-                offset[r] = 0;
-                memset(d + 3, 0, 6 * M * sizeof(real));
-                continue;
-            }
-            real log_pi = log_sum_exp(M, logit, pi);
-            real *d_mu_x = d + 3 + M, *d_mu_y = d_mu_x + M, *d_sx = d_mu_y + M, *d_sy = d_sx + M, *d_rh = d_sy + M;
-#pragma omp simd
-            for (long j = 0; j < M; j++) {
-                real x = sx[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sx[j], v_ = sy[j] < MIN_LOG_SIGMA ? MIN_LOG_SIGMA : sy[j];
-                real rho = rh[j] > MAX_RHO_HAT ? MAX_RHO_HAT : rh[j] < -MAX_RHO_HAT ? -MAX_RHO_HAT : rh[j];
-                real up = exp_(rho), ch = (up + 1 / up) / 2, sh = ch * tanh_(rho);
-                real over_x = exp_(-x), over_y = exp_(-v_);
-                real u = (came[0] - mu_x[j]) * over_x, v = (came[1] - mu_y[j]) * over_y;
-                real w = v * ch - u * sh;
-                cosh_rho[j] = ch;
-                log_normal[j] = logit[j] - log_pi - LOG_2_PI - x - v_ - (real)0.5 * (u * u + w * w);
-                d_mu_x[j] = over_x * (u - w * sh);
-                d_mu_y[j] = over_y * w * ch;
-                d_sx[j] = sx[j] < MIN_LOG_SIGMA ? 0 : u * (u - w * sh) - 1;
-                d_sy[j] = sy[j] < MIN_LOG_SIGMA ? 0 : v * w * ch - 1;
-                d_rh[j] = rho != rh[j] ? 0 : sh / ch - w * (v * sh - u * ch);
-            }
-            for (long j = 0; j < M; j++) log_normal[j] += log_(cosh_rho[j]);
-            real log_p = log_sum_exp(M, log_normal, share), above = 1;
-            offset[r] = log_p;
-            if (floor > 0) { /* log(p + floor) */
-                real most = log_p > log_floor ? log_p : log_floor, least = log_p > log_floor ? log_floor : log_p;
-                offset[r] = most + log_(1 + exp_(least - most));
-                above = exp_(log_p - offset[r]);
-            }
-#pragma omp simd
-            for (long j = 0; j < M; j++) {
-                real part = above * share[j];
-                d[3 + j] = part - above * pi[j];
-                d_mu_x[j] *= part, d_mu_y[j] *= part, d_sx[j] *= part, d_sy[j] *= part, d_rh[j] *= part;
-            }
-        }
         leave(&team);
     }
 }
@@ -1458,6 +1526,7 @@ void sample(long threads, long steps, const Cell *cell, Sampler *s, real *scratc
                 draws = any_draws(s);
             }
             wait_for_all(&team);
+            team.falling = !team.falling;
         }
         leave(&team);
     }

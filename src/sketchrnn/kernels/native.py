@@ -41,7 +41,7 @@ _Pass = struct(
     "hyper_c0", "h_last", "c_last", "hyper_h_last", "hyper_c_last", "d_h", "d_start", "sums", "d_x", "d_scale",
     "d_hyper", "scratch",
 )  # fmt: skip
-_Inputs = struct("Inputs", "rows", "first", "from", "width:n")
+_Rows = struct("Rows", "rows", "first", "from", "width:n")
 _Path = struct(
     "Path", "temperature:x", "variance:x", "given:n", "longest:n", "length:n", "ended:n", "points", "uniform", "normal",
     "rows",
@@ -398,8 +398,8 @@ def _rows_before(sizes: Sequence[int]) -> Tensor:
     return torch.from_numpy(before)
 
 
-_Rows = tuple[Tensor, Tensor | None, Tensor | None]
-"""`rows`, `first` and `from` of the struct Inputs."""
+_Chosen = tuple[Tensor, Tensor | None, Tensor | None]
+"""`rows`, `first` and `from` of the struct Rows."""
 
 
 def _weight_gradients(
@@ -440,17 +440,30 @@ def _weight_gradients(
     )
 
 
-def _gradient(threads: int, costs: _Costs | None, d: Tensor, *inputs: _Rows) -> tuple[Tensor, ...]:
-    """The gradients A^T d of the weights of each input A. `costs`: of `_go`; None if not known."""
-    assert d.is_contiguous()
-    assert all(rows.is_contiguous() for rows, _, _ in inputs)
-    members = [dict(rows=rows, first=first, width=rows.shape[1]) | {"from": row} for rows, first, row in inputs]
+def _gradient(
+    threads: int, costs: _Costs | None, d: Tensor, *inputs: _Chosen, which: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """The gradients A^T d of the weights of each input A.
+
+    Args:
+        threads: as many as may work on it.
+        costs: of `_go`; None if not known.
+        d: (P, N).
+        inputs: A, with as many rows as count.
+        which: the rows of d that count; None for all.
+    """
+    P, N = len(d) if which is None else len(which), d.shape[1]
+    assert all(rows.is_contiguous() for rows in (d, *(rows for rows, _, _ in inputs)))
     widths = [rows.shape[1] for rows, _, _ in inputs]
-    out = d.new_empty(sum(widths), d.shape[1])
-    structs = (_Inputs * len(inputs))(*(fill(_Inputs, d, member) for member in members))
+    out = d.new_empty(sum(widths), N) if P else d.new_zeros(sum(widths), N)
+    structs = (_Rows * len(inputs))(*(_rows(*one) for one in inputs))
     scratch = d.new_empty(threads * call("gradient_numbers", d, len(out)))
-    call("weight_gradient", d, threads, costs, len(d), len(inputs), structs, d.shape[1], d, out, scratch)
+    call("weight_gradient", d, threads, costs, P, len(inputs), structs, N, _rows(d, None, which), out, scratch)
     return out.split(widths)
+
+
+def _rows(rows: Tensor, first: Tensor | None, chosen: Tensor | None) -> ctypes.Structure:
+    return fill(_Rows, rows, dict(rows=rows, first=first, width=rows.shape[1]) | {"from": chosen})
 
 
 def affine(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
@@ -497,17 +510,52 @@ def dropout(like: Tensor, shape: tuple[int, int], seed: int, limit: int) -> Tens
     return mask
 
 
-def row_terms(y: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor, Tensor]:
+def row_terms(h: Tensor, W: Tensor, b: Tensor, targets: Tensor, density_floor: float) -> tuple[Tensor, Tensor]:
     """Log density of the offset and log probability of the pen state, each (P,), of the rows `targets` (P, 5) that the
-    outputs `y` (P, 3 + 6 M) foresee; the offset's is 0 where there is no point. And their slopes (P, 3 + 6 M) by the
-    outputs: of the first three the pen's, of the others the offset's."""
-    P, N = y.shape
-    offset, pen, slope = y.new_empty(P), y.new_empty(P), y.new_empty(P, N)
-    threads = max(1, min(torch.get_num_threads(), y.numel() // 10_000))
-    M = (N - 3) // 6
-    scratch = y.new_empty(threads * 4 * M)
-    call("row_terms", y, threads, P, M, _whole(y), _whole(targets), float(density_floor), offset, pen, slope, scratch)
-    return offset, pen, slope
+    outputs y = h W + b (P, 3 + 6 M) foresee; the offset's is 0 where there is no point. Only the pen's outputs are
+    computed where nothing but padding comes."""
+    assert len(h) == len(targets)
+    assert (len(W), len(b)) == (h.shape[1], W.shape[1])
+    offset, pen = _RowTerms.apply(h, W, b, targets, density_floor)
+    return offset, pen
+
+
+class _RowTerms(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, h: Tensor, W: Tensor, b: Tensor, targets: Tensor, density_floor: float
+    ) -> tuple[Tensor, Tensor]:
+        (P, H), N, new = h.shape, len(b), h.new_empty
+        offset, pen, slope, sizes = new(P), new(P), new(P, N), (P, H, (N - 3) // 6)
+        threads, h, targets = _threads_for(P * W.numel()), _whole(h), _whole(targets)
+        scratch = new(threads * call("terms_numbers", h, *sizes[1:]))
+        call(
+            "row_terms", h, threads, *sizes, h, _packed(W.detach()), _whole(b), targets, float(density_floor),
+            offset, pen, slope, scratch,
+        )  # fmt: skip
+        ctx.save_for_backward(h, W, targets)
+        ctx.slope, ctx.settings = slope, (threads, sizes)
+        return offset, pen
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.slope is None:
+            raise RuntimeError("the terms of a batch can be gone back through once: what they kept is used up")
+        (h, W, targets), (threads, sizes), slope, ctx.slope = ctx.saved_tensors, ctx.settings, ctx.slope, None
+        d_h, W_t = torch.empty_like(h), W.detach().t()
+        scratch = h.new_empty(threads * call("terms_numbers", h, *sizes[1:]))
+        call(
+            "row_terms_back", h, threads, *sizes, _packed(W_t), _packed(W_t[:3]), targets, _whole(d_offset),
+            _whole(d_pen), slope, d_h, scratch,
+        )  # fmt: skip
+        is_end = targets[:, 4] == 1
+        points, others = (rows.nonzero().squeeze(1) for rows in (~is_end, is_end))
+        # transposed, since h is what is shared out among the threads
+        (d_W_t,) = _gradient(threads, None, h, (slope, None, points), which=points)
+        pen = slope[:, :3].index_select(0, others)
+        d_W_t[:3] += _gradient(threads, None, h, (pen, None, None), which=others)[0]
+        return d_h, d_W_t.t().contiguous(), slope.sum(dim=0), None, None
 
 
 class Sampler:

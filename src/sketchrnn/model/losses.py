@@ -10,13 +10,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from sketchrnn.config import TrainConfig
 from sketchrnn.kernels import compiled, gpu, native
@@ -37,19 +35,22 @@ class RowTerms:
     """1 for a point, 0 for the end and the padding."""
 
 
-def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerms:
-    """What the predictions `y` (P, 3 + 6 M) give to the rows that came, `targets` (P, 5).
+def row_terms(h: Tensor, W_y: Tensor, b_y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerms:
+    """What the outputs y = h W_y + b_y (P, 3 + 6 M) give to the rows that came, `targets` (P, 5).
 
     Args:
-        y: the decoder's outputs.
+        h: (P, decoder_size) the decoder's h after each step.
+        W_y: (decoder_size, 3 + 6 M).
+        b_y: (3 + 6 M,).
         targets: stroke-5 rows in normalised units.
         density_floor: log(p + floor) in place of log p; 1e-6 in the reference, where it caps a point at 13.8 nats.
     """
     is_point = 1 - targets[:, 4]
-    if compiled.runs_on(y) or gpu.runs_on(y):
-        kernel = native.row_terms if compiled.runs_on(y) else gpu.row_terms
-        offset, pen = _InOnePass.apply(kernel, y, targets, density_floor)
-        return RowTerms(offset, pen, is_point)
+    if compiled.runs_on(h):
+        return RowTerms(*native.row_terms(h, W_y, b_y, targets, density_floor), is_point)
+    y = torch.addmm(b_y, h, W_y)
+    if gpu.runs_on(y):
+        return RowTerms(*gpu.row_terms(y, targets, density_floor), is_point)
     mixture = split_output(y)
     offset = log_density(mixture, targets[:, 0], targets[:, 1])
     if density_floor > 0:
@@ -57,26 +58,6 @@ def row_terms(y: Tensor, targets: Tensor, density_floor: float = 0.0) -> RowTerm
     # `where`, not a product: a row of padding may have any density at (0, 0), infinite too
     offset = torch.where(is_point > 0, offset, 0.0)
     return RowTerms(offset, (targets[:, 2:] * mixture.log_q).sum(dim=1), is_point)
-
-
-class _InOnePass(torch.autograd.Function):
-    """A kernel that finds both figures of a row, and their slopes on the way."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, kernel: Callable[..., tuple[Tensor, Tensor, Tensor]], y: Tensor, targets: Tensor, density_floor: float
-    ) -> tuple[Tensor, Tensor]:
-        offset, pen, ctx.slope = kernel(y, targets, density_floor)
-        return offset, pen
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[None, Tensor, None, None]:
-        slope = ctx.slope
-        del ctx.slope
-        slope[:, :3] *= d_pen.unsqueeze(1)
-        slope[:, 3:] *= d_offset.unsqueeze(1)
-        return None, slope, None, None
 
 
 def reconstruction_loss(terms: RowTerms, num_drawings: int, max_length: int, pen: PenTerm) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from sketchrnn.config import DataInfo, ModelConfig
 from sketchrnn.drawing import END_TOKEN, Drawing, normalise
 from sketchrnn.kernels import compiled, native
 from sketchrnn.model.cells import State, glorot, make_cell, normal, zero_state
+from sketchrnn.model.losses import RowTerms, row_terms
 from sketchrnn.model.sequence import NUM_INPUTS, Layout, dropout_mask, packed_layout, run, run_both, steady_layout
 
 # the most that is encoded at once: 8 KB a point with an encoder of 256 units
@@ -234,14 +235,15 @@ class SketchRNN(nn.Module):
         """What z (n, N_z) adds to the product of the decoder's inputs, (n, K): the same at every step."""
         return None if z is None else affine(z, self.decoder.input_weights()[NUM_INPUTS:])
 
-    def decoder_outputs(
+    def decoder_states(
         self,
         batch: PackedBatch,
         z: Tensor | None,
         keep: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, State]:
-        """The outputs y (P, 3 + 6 M) at every step, fed with what was drawn (teacher forcing), and the last state.
+        """The decoder's h (P, decoder_size) after every step, fed with what was drawn (teacher forcing), and the last
+        state.
 
         Args:
             batch: the drawings.
@@ -251,8 +253,16 @@ class SketchRNN(nn.Module):
         """
         dropout = dropout_mask(self.decoder, batch.steps, keep, generator)
         state = self.initial_state(z, batch.num_drawings)
-        h, final = run(self.decoder, batch.inputs, self.of_z(z), batch.steps, state, dropout, keep)
+        return run(self.decoder, batch.inputs, self.of_z(z), batch.steps, state, dropout, keep)
+
+    def decoder_outputs(self, batch: PackedBatch, z: Tensor | None) -> tuple[Tensor, State]:
+        """The outputs y (P, 3 + 6 M) at every step, fed with what was drawn, and the last state."""
+        h, final = self.decoder_states(batch, z)
         return self.outputs(h), final
+
+    def row_terms(self, h: Tensor, batch: PackedBatch, density_floor: float = 0.0) -> RowTerms:
+        """What the outputs of the decoder's h (P, decoder_size) give to the rows of a batch that came."""
+        return row_terms(h, self.W_y, self.b_y, batch.targets, density_floor)
 
     def outputs(self, h: Tensor) -> Tensor:
         """The outputs y (P, 3 + 6 M) of the decoder's h (P, decoder_size)."""
