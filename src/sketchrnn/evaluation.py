@@ -112,7 +112,7 @@ def _batch_sums(
     """The sums over the drawings of a batch; `start` is the place of the first among all."""
     drawings = list(map(model.placed, drawings))
     batch, order = model.pack_drawings(drawings)
-    n, longest = len(drawings), model.data.max_length
+    longest = model.data.max_length
     z, sums = None, {}
     if model.config.conditional:
         mu, sigma_hat = model.encoder(batch)

@@ -28,7 +28,8 @@ COMPILE_SECONDS = 120
 
 # of native.c: what gives nothing back, and what says how many numbers of room, or threads, another needs
 FUNCTIONS = (
-    "pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "row_terms_back", "sample", "drop"
+    "pack", "affine", "dropout", "forward", "backward", "weight_gradient", "row_terms", "row_terms_back", "sample",
+    "drop",
 )  # fmt: skip
 NUMBERS = (
     "affine_numbers", "scratch_numbers", "gradient_numbers", "terms_numbers", "sampler_numbers", "sampler_scratch",

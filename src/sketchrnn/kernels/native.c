@@ -1319,9 +1319,6 @@ ONCE void terms_of_row(long M, const real *y, const real *came, double floor, re
     }
 }
 
-/* Rows go from thread to thread by groups, for those of one end of the batch may have more to do. */
-static long group_of(long top, long P) { return P - top < GROUP ? P - top : GROUP; }
-
 /* Whether all of some rows are padding: then nothing but their pen counts. */
 static int only_pen(const real *targets, long rows)
 {
@@ -1347,15 +1344,12 @@ void row_terms(long threads, long P, long H, long M, const real *h, const real *
     {
         Team team = enter(scratch, terms_numbers(H, M));
         real *packed = team.scratch, *y = packed + MR * H, *room = y + MR * N;
-        for (long top = team.me * GROUP; top < P; top += team.all * GROUP)
-            for (long r = top; r < top + group_of(top, P); r += MR) {
-                long m = top + group_of(top, P) - r < MR ? top + group_of(top, P) - r : MR;
-                long panels = only_pen(targets + r * 5, m) ? 1 : panels_of(N);
-                multiply(0, m, N, 1, &(Part){h + r * H, H, H}, W, b, 0, y, N, 0, panels, NOTHING, 0, packed);
-                for (long i = 0; i < m; i++)
-                    terms_of_row(M, y + i * N, targets + (r + i) * 5, floor, offset + r + i, pen + r + i,
-                                 slope + (r + i) * N, room);
-            }
+        for (long top = team.me * MR; top < P; top += team.all * MR) { /* those at the end have less to do */
+            long m = P - top < MR ? P - top : MR, panels = only_pen(targets + top * 5, m) ? 1 : panels_of(N);
+            multiply(0, m, N, 1, &(Part){h + top * H, H, H}, W, b, 0, y, N, 0, panels, NOTHING, 0, packed);
+            for (long i = 0, r = top; i < m; i++, r++)
+                terms_of_row(M, y + i * N, targets + r * 5, floor, offset + r, pen + r, slope + r * N, room);
+        }
         leave(&team);
     }
 }
@@ -1369,18 +1363,17 @@ void row_terms_back(long threads, long P, long H, long M, const real *W_t, const
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, terms_numbers(H, M));
-        for (long top = team.me * GROUP; top < P; top += team.all * GROUP)
-            for (long r = top; r < top + group_of(top, P); r += MR) {
-                long m = top + group_of(top, P) - r < MR ? top + group_of(top, P) - r : MR;
-                int few = only_pen(targets + r * 5, m);
-                for (long i = r; i < r + m; i++) {
-                    real *d = slope + i * N;
-                    for (long j = 0; j < 3; j++) d[j] *= d_pen[i];
-                    for (long j = 3; j < N; j++) d[j] *= d_offset[i];
-                }
-                multiply(0, m, H, 1, &(Part){slope + r * N, N, few ? 3 : N}, few ? pen_t : W_t, 0, 0, d_h + r * H, H, 0,
-                         panels_of(H), NOTHING, 0, team.scratch);
+        for (long top = team.me * MR; top < P; top += team.all * MR) {
+            long m = P - top < MR ? P - top : MR;
+            int few = only_pen(targets + top * 5, m);
+            for (long r = top; r < top + m; r++) {
+                real *d = slope + r * N;
+                for (long j = 0; j < 3; j++) d[j] *= d_pen[r];
+                for (long j = 3; j < N; j++) d[j] *= d_offset[r];
             }
+            multiply(0, m, H, 1, &(Part){slope + top * N, N, few ? 3 : N}, few ? pen_t : W_t, 0, 0, d_h + top * H, H, 0,
+                     panels_of(H), NOTHING, 0, team.scratch);
+        }
         leave(&team);
     }
 }
