@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -216,8 +217,10 @@ def web_server() -> Iterator[WebServer]:
 
 
 @contextmanager
-def running(app: Any, http: Any = "auto") -> Iterator[httpx.Client]:
-    """The application behind a real socket of this machine, and a client for it."""
+def running(app: Any, http: Any = "auto", send_buffer: int = 0) -> Iterator[httpx.Client]:
+    """The application behind a real socket of this machine, and a client for it.
+
+    `send_buffer`: bytes that the system takes in for a client that does not read; it may be megabytes unless said."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -225,7 +228,10 @@ def running(app: Any, http: Any = "auto") -> Iterator[httpx.Client]:
         while not server.started:
             assert thread.is_alive()
             time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        listening = server.servers[0].sockets[0]
+        if send_buffer:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        port = listening.getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield client
     finally:

@@ -442,7 +442,8 @@ def test_a_client_that_does_not_read_is_let_go(bound: str, monkeypatch: pytest.M
         "POST /api/v1/sample HTTP/1.1\nHost: localhost\nContent-Type: application/json\n"
         f"Accept: application/x-ndjson\nContent-Length: {len(body)}\n\n{body}"
     )
-    with running(create_app({"quick": quick})) as client, raw(client, head, read_at_most=1024) as line:
+    app = create_app({"quick": quick})
+    with running(app, send_buffer=4096) as client, raw(client, head, read_at_most=1024) as line:
         assert b" 200 " in line.recv(64)
         while 'path="/api/v1/sample",status="200"} 1' not in client.get("/metrics").text:
             pass
