@@ -8,13 +8,9 @@ import torch
 from sketchrnn.kernels import compiled
 from sketchrnn.model.losses import row_terms
 
+NATIVE = pytest.mark.skipif(compiled.kernels().library is None, reason=compiled.kernels().reason or "there are none")
 KERNELS = [
-    pytest.param(
-        "native",
-        marks=pytest.mark.skipif(
-            compiled.kernels().library is None, reason=compiled.kernels().reason or "there are none"
-        ),
-    ),
+    pytest.param("native", marks=NATIVE),
     pytest.param(
         "triton",
         marks=pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed"),
@@ -52,38 +48,80 @@ def test_kernels_of_the_density_are_plain_torch(kernel, floor, dtype, tolerance,
         assert error[3].max() < 1e3 * tolerance
 
 
-@pytest.mark.skipif(compiled.kernels().library is None, reason=compiled.kernels().reason or "there are none")
-@pytest.mark.parametrize(
-    "padding",
-    [(), range(300), range(12, 260), range(0, 300, 2), [299]],
-    ids=["none", "all", "most", "every other", "the last"],
-)
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_output_layer_and_density_together_are_plain_torch(padding, threads, monkeypatch):
+PADDING = {"none": (), "all": range(300), "most": range(12, 260), "every other": range(0, 300, 2), "the last": [299]}
+
+
+@NATIVE
+@pytest.mark.parametrize("padding", PADDING.values(), ids=PADDING)
+@pytest.mark.parametrize(("H", "M"), [(70, 7), (32, 5), (5, 1)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_output_layer_and_density_together_are_plain_torch(padding, H, M, whole, monkeypatch):
     """Where nothing but padding comes the kernels leave most of the outputs out: no gradient may notice."""
-    rng = torch.Generator().manual_seed(0)
-    h, W = (torch.randn(*shape, dtype=torch.float64, generator=rng) for shape in ((300, 70), (70, 45)))
-    b, targets = torch.randn(45, dtype=torch.float64, generator=rng), some_targets(300, rng, torch.float64)
-    targets[:, 4] = 0
-    targets[:, 2] = 1 - targets[:, 3]
-    targets[list(padding)] = torch.tensor([0, 0, 0, 0, 1.0], dtype=torch.float64)
+    parts, targets = some_outputs(300, H, M, padding)
+    if not whole:  # with gaps between the rows
+        *parts, targets = (torch.stack([part, part], dim=-1)[..., 0] for part in (*parts, targets))
 
     def values(backend):
         monkeypatch.setenv("SKETCHRNN_BACKEND", backend)
-        leaves = [part.clone().requires_grad_() for part in (h, W / 10, b)]
+        leaves = [part.detach().requires_grad_() for part in parts]
         terms = row_terms(*leaves, targets)
         return [terms.offset, terms.pen, *torch.autograd.grad(weighted(terms), leaves)]
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        # so many rows that every thread has some
-        monkeypatch.setattr("sketchrnn.kernels.native.WORK_A_THREAD", 1)
-        ours = values("native")
-    finally:
-        torch.set_num_threads(before)
-    for own, plain in zip(ours, values("plain"), strict=True):
+    for own, plain in zip(values("native"), values("plain"), strict=True):
         torch.testing.assert_close(own, plain, rtol=1e-11, atol=1e-11)
+
+
+@NATIVE
+@pytest.mark.parametrize("padding", PADDING.values(), ids=PADDING)
+def test_a_row_is_the_same_beside_any_others_and_on_any_threads(padding, monkeypatch):
+    """To the last bit; the gradients of the weights on any threads."""
+    monkeypatch.setattr("sketchrnn.kernels.native.WORK_A_THREAD", 1)  # so few rows would have one
+    (h, W, b), targets = some_outputs(300, 70, 7, padding)
+    weights = torch.linspace(0.5, 2, 300, dtype=torch.float64)
+
+    def values(rows, threads):
+        leaves = [part.clone().requires_grad_() for part in (h[rows], W, b)]
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            terms = row_terms(*leaves, targets[rows])
+            total = (terms.offset * weights[rows]).sum() + (terms.pen * (3 - weights[rows])).sum()
+            return terms.offset.detach(), terms.pen.detach(), *torch.autograd.grad(total, leaves)
+        finally:
+            torch.set_num_threads(before)
+
+    everywhere = torch.arange(300)
+    alone = values(everywhere, 1)
+    for threads in (2, 5):
+        assert all(map(torch.equal, values(everywhere, threads), alone))
+    for some in (everywhere[:1], everywhere[5:30], everywhere.flip(0), everywhere[::7]):
+        assert all(map(torch.equal, values(some, 2)[:3], (part[some] for part in alone[:3])))
+
+
+@NATIVE
+def test_terms_of_no_rows_and_a_second_way_back():
+    (h, W, b), targets = some_outputs(4, 6, 2, ())
+    W.requires_grad_()
+    nothing = row_terms(h[:0], W, b, targets[:0])
+    assert nothing.offset.shape == nothing.pen.shape == (0,)
+    assert not torch.autograd.grad(nothing.pen.sum(), W)[0].any()
+    terms = row_terms(h, W, b, targets)
+    terms.pen.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once"):
+        terms.pen.sum().backward()
+
+
+def some_outputs(n, H, M, padding):
+    """h (n, H), W, b and targets in float64, the rows of `padding` ends, all others points."""
+    rng = torch.Generator().manual_seed(0)
+    h, W, b = (
+        torch.randn(*shape, dtype=torch.float64, generator=rng) for shape in ((n, H), (H, 3 + 6 * M), (3 + 6 * M,))
+    )
+    targets = some_targets(n, rng, torch.float64)
+    targets[:, 4] = 0
+    targets[:, 2] = 1 - targets[:, 3]
+    targets[list(padding)] = torch.tensor([0, 0, 0, 0, 1.0], dtype=torch.float64)
+    return (h, W / 10, b), targets
 
 
 def some_targets(n, rng, dtype):

@@ -469,8 +469,9 @@ class _RowTerms(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_offset: Tensor, d_pen: Tensor) -> tuple[Tensor, None, None]:
-        slope = ctx.slope
-        del ctx.slope
+        if ctx.slope is None:
+            raise RuntimeError("the terms of a batch can be gone back through once: what they kept is used up")
+        slope, ctx.slope = ctx.slope, None
         slope[:, :3] *= d_pen.unsqueeze(1)
         slope[:, 3:] *= d_offset.unsqueeze(1)
         return slope, None, None

@@ -4,8 +4,8 @@
    Compiled on first use, for the machine it runs on and for one number type (`real`); native.py describes the structs.
    Rows of a step stand one below the other; drawings still running at step t are its first batch_sizes[t] rows.
 
-   What a row gives depends neither on the rows beside it nor on the number of threads: each element of a product is one
-   chain of multiply-adds in a fixed order. A drawing is therefore the same to the last bit in any batch. */
+   What a row gives, with finite weights, depends neither on the rows beside it nor on the number of threads: each element of
+   a product is one chain of multiply-adds in a fixed order. A drawing is therefore the same to the last bit in any batch. */
 
 #include <math.h>
 #include <sched.h>
@@ -202,7 +202,7 @@ typedef struct {
 
 /* C (rows, N) = from + A B, of the rows [top, bottom) and the panels [first, last). A (rows, K) is the parts beside each
    other, B packed; `after` is what is read after that. With `falling` the panels go from the last to the first. `scratch`
-   holds GROUP K numbers. */
+   holds K numbers for each row, of GROUP rows at most. */
 ONCE void multiply(long top, long bottom, long N, int count, const Part *parts, const real *B, const real *from,
                    long ldf, real *C, long ldc, long first, long last, Ahead after, int falling, real *scratch)
 {
@@ -1265,7 +1265,7 @@ static real log_sum_exp(long n, const real *x, real *shares)
     return most + log_(sum);
 }
 
-/* Log probabilities of a row that came, `offset` and `pen`, and its slope (3 + 6 M): their derivatives by y, that of the pen in
+/* Log probabilities of a row that came, `offset` and `pen`, and their derivatives by y: `slope` (3 + 6 M), that of the pen in
    the first three columns, that of the offset in the others. `room` holds 4 M. */
 ONCE void terms_of_row(long M, const real *y, const real *came, double floor, real *offset, real *pen, real *slope,
                        real *room)
@@ -1331,11 +1331,11 @@ static int only_pen(const real *targets, long rows)
 long terms_numbers(long H, long M)
 {
     long N = 3 + 6 * M;
-    return whole_vectors(MR * ((H > N ? H : N) + N) + 4 * M);
+    return whole_vectors(MR * (H + N) + 4 * M);
 }
 
-/* What the outputs y = h W + b of the rows h (P, H) give to those that came, `targets` (P, 5): see terms_of_row. W is packed;
-   N = 3 + 6 M. Of a tile of padding only the first panel is computed, which has the pen's columns. */
+/* What the outputs y = h W + b of the rows h (P, H) give to those that came, `targets` (P, 5): see terms_of_row. W (H, N), with
+   N = 3 + 6 M, is packed. Of a tile of padding only the first panel is computed, which has the pen's columns. */
 void row_terms(long threads, long P, long H, long M, const real *h, const real *W, const real *b, const real *targets,
                double floor, real *offset, real *pen, real *slope, real *scratch)
 {
@@ -1345,8 +1345,8 @@ void row_terms(long threads, long P, long H, long M, const real *h, const real *
         Team team = enter(scratch, terms_numbers(H, M));
         real *packed = team.scratch, *y = packed + MR * H, *room = y + MR * N;
         for (long top = team.me * MR; top < P; top += team.all * MR) { /* those at the end have less to do */
-            long m = P - top < MR ? P - top : MR, panels = only_pen(targets + top * 5, m) ? 1 : panels_of(N);
-            multiply(0, m, N, 1, &(Part){h + top * H, H, H}, W, b, 0, y, N, 0, panels, NOTHING, 0, packed);
+            long m = P - top < MR ? P - top : MR, pens = only_pen(targets + top * 5, m);
+            multiply(0, m, N, 1, &(Part){h + top * H, H, H}, W, b, 0, y, N, 0, pens ? 1 : panels_of(N), NOTHING, 0, packed);
             for (long i = 0, r = top; i < m; i++, r++)
                 terms_of_row(M, y + i * N, targets + r * 5, floor, offset + r, pen + r, slope + r * N, room);
         }
@@ -1364,15 +1364,14 @@ void row_terms_back(long threads, long P, long H, long M, const real *W_t, const
     {
         Team team = enter(scratch, terms_numbers(H, M));
         for (long top = team.me * MR; top < P; top += team.all * MR) {
-            long m = P - top < MR ? P - top : MR;
-            int few = only_pen(targets + top * 5, m);
+            long m = P - top < MR ? P - top : MR, pens = only_pen(targets + top * 5, m);
             for (long r = top; r < top + m; r++) {
                 real *d = slope + r * N;
                 for (long j = 0; j < 3; j++) d[j] *= d_pen[r];
                 for (long j = 3; j < N; j++) d[j] *= d_offset[r];
             }
-            multiply(0, m, H, 1, &(Part){slope + top * N, N, few ? 3 : N}, few ? pen_t : W_t, 0, 0, d_h + top * H, H, 0,
-                     panels_of(H), NOTHING, 0, team.scratch);
+            multiply(0, m, H, 1, &(Part){slope + top * N, N, pens ? 3 : N}, pens ? pen_t : W_t, 0, 0, d_h + top * H, H,
+                     0, panels_of(H), NOTHING, 0, team.scratch);
         }
         leave(&team);
     }

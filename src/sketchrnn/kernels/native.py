@@ -463,6 +463,7 @@ def _gradient(
 
 
 def _rows(rows: Tensor, first: Tensor | None, chosen: Tensor | None) -> ctypes.Structure:
+    """The struct Rows."""
     return fill(_Rows, rows, dict(rows=rows, first=first, width=rows.shape[1]) | {"from": chosen})
 
 
@@ -514,8 +515,11 @@ def row_terms(h: Tensor, W: Tensor, b: Tensor, targets: Tensor, density_floor: f
     """Log density of the offset and log probability of the pen state, each (P,), of the rows `targets` (P, 5) that the
     outputs y = h W + b (P, 3 + 6 M) foresee; the offset's is 0 where there is no point. Only the pen's outputs are
     computed where nothing but padding comes."""
-    assert len(h) == len(targets)
-    assert (len(W), len(b)) == (h.shape[1], W.shape[1])
+    assert targets.shape == (len(h), 5)
+    assert targets.is_floating_point()
+    assert W.shape == (h.shape[1], len(b))
+    assert len(b) > 3
+    assert len(b) % 6 == 3
     offset, pen = _RowTerms.apply(h, W, b, targets, density_floor)
     return offset, pen
 
@@ -551,7 +555,7 @@ class _RowTerms(torch.autograd.Function):
         )  # fmt: skip
         is_end = targets[:, 4] == 1
         points, others = (rows.nonzero().squeeze(1) for rows in (~is_end, is_end))
-        # transposed, since h is what is shared out among the threads
+        # transposed: of the wider side, which the threads share out, each reads its own part alone
         (d_W_t,) = _gradient(threads, None, h, (slope, None, points), which=points)
         pen = slope[:, :3].index_select(0, others)
         d_W_t[:3] += _gradient(threads, None, h, (pen, None, None), which=others)[0]
