@@ -22,8 +22,8 @@ import uvicorn
 from sketchrnn import DataInfo, Drawing, ModelConfig, SketchRNN
 from sketchrnn.kernels import compiled, native
 
-# torch's first exp on two threads at once is less exact in one process of forty (2e-8 in float64): its vector library is still
-# being set up. A first one on one thread sets it up.
+# torch's first exp on two threads at once is less exact in one process of forty (2e-8 in float64): its vector library
+# is still being set up. A first one on one thread sets it up.
 torch.exp(torch.zeros(8, dtype=torch.float64))
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the Hugging Face hub for a folder that is missing
