@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sketchrnn.drawing import MAX_OFFSET, Drawing
-from sketchrnn.model.losses import kl_loss, reconstruction_loss
+from sketchrnn.model.losses import RowTerms, kl_loss, reconstruction_loss
 from sketchrnn.model.mixture import split_output
 from sketchrnn.model.network import PackedBatch, SketchRNN
 from sketchrnn.model.sequence import packed_layout, run
@@ -121,13 +121,14 @@ def _batch_sums(
         noise = _noise(seed, start + order, max(k, 1), model.config.z_size).to(model.device)
         z = mu + sigma * noise[:, 0]
     h, _ = model.decoder_states(batch, z)
-    floored = model.row_terms(h, batch, floor)
+    terms = model.row_terms(h, batch)
+    floored = model.row_terms(h, batch, floor) if floor else terms
     L_s, L_p = reconstruction_loss(floored, 1, longest, "points")
     sums["L_p_ended"] = float(reconstruction_loss(floored, 1, longest, "ended")[1])
     sums |= {
         "L_s": float(L_s),
         "L_p": float(L_p),
-        "nats": -float(_log_p(model, h, batch).sum()),
+        "nats": -float(_log_p(terms, batch).sum()),
     }
     if padded:
         whole, _ = model.pack_drawings(drawings, padded=True)
@@ -137,7 +138,7 @@ def _batch_sums(
         log_weights = []
         for e in noise.unbind(1):
             z = mu + sigma * e
-            log_p = _log_p(model, model.decoder_states(batch, z)[0], batch)
+            log_p = _log_p(model.row_terms(model.decoder_states(batch, z)[0], batch), batch)
             # log p(z) - log q(z | drawing), both normal: what they have in common is left out
             log_weights.append(log_p + (0.5 * e.square() + sigma_hat / 2 - 0.5 * z.square()).sum(dim=1))
         sums["importance"] = -float((torch.logsumexp(torch.stack(log_weights), dim=0) - math.log(k)).sum())
@@ -174,7 +175,7 @@ def log_likelihood(
         batch, order = model.pack_drawings(part)
         rows = None if latent is None else torch.from_numpy(latent[start + order]).to(model.device)
         h, _ = model.decoder_states(batch, rows)
-        result[start + order] = _log_p(model, h, batch).cpu().numpy()
+        result[start + order] = _log_p(model.row_terms(h, batch), batch).cpu().numpy()
     return result
 
 
@@ -224,10 +225,9 @@ def _single(values: Tensor) -> NDArray[np.float32]:
     return values.float().cpu().numpy()
 
 
-def _log_p(model: SketchRNN, h: Tensor, batch: PackedBatch) -> Tensor:
-    """log p (n,) float64 of each packed drawing, of the decoder's h."""
-    terms = model.row_terms(h, batch)
-    zeros = torch.zeros(batch.num_drawings, dtype=torch.float64, device=h.device)
+def _log_p(terms: RowTerms, batch: PackedBatch) -> Tensor:
+    """log p (n,) float64 of each packed drawing."""
+    zeros = torch.zeros(batch.num_drawings, dtype=torch.float64, device=terms.pen.device)
     return zeros.index_add_(0, batch.steps.drawing, (terms.offset + terms.pen).double())
 
 
