@@ -207,6 +207,30 @@ class Visitor:
             [canvas, variable],
         )
 
+    def ink(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the dry ink on the sheet, as shares of its side."""
+        left, top, right, bottom = self.page.evaluate(
+            """() => {
+                const canvas = document.querySelector('.desk .sheet-ink'), side = canvas.width
+                const {data} = canvas.getContext('2d').getImageData(0, 0, side, side)
+                const box = [1, 1, 0, 0]
+                for (let i = 3; i < data.length; i += 4) {
+                    if (data[i] < 100) continue
+                    const [x, y] = [((i >> 2) % side) / side, Math.floor((i >> 2) / side) / side]
+                    box[0] = Math.min(box[0], x), box[1] = Math.min(box[1], y)
+                    box[2] = Math.max(box[2], x), box[3] = Math.max(box[3], y)
+                }
+                return box
+            }"""
+        )
+        return left, top, right, bottom
+
+    def still(self) -> bool:
+        """The ink stays where it is for a while: the paper grows no more."""
+        before = self.ink()
+        self.page.wait_for_timeout(400)
+        return self.ink() == before
+
     def until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20
         while not holds():
@@ -266,6 +290,27 @@ def test_take_another_and_draw_on(visitor: Visitor) -> None:
     visitor.click("Redo")
     visitor.strokes(int(re.findall(r": (\d+) strokes\.", taken)[0]))
     assert visitor.label() == taken
+
+
+def test_the_paper_grows_where_the_answer_leaves_it(visitor: Visitor) -> None:
+    head = circle(0.8, 0.3, 0.12)
+    visitor.draw(head)
+    visitor.until(lambda: visitor.ink()[2] > 0)
+    left, _, right, _ = visitor.ink()
+    assert (left, right) == pytest.approx((0.68, 0.92), abs=0.01)
+    visitor.answered()
+    visitor.until(lambda: visitor.ink()[2] - visitor.ink()[0] < 0.9 * (right - left))  # its body is to the right of it
+    visitor.page.get_by_label("Answer when the pen lifts").uncheck()
+    visitor.until(visitor.still)
+    _, top, right, _ = visitor.ink()
+    visitor.draw([(0.1, 0.8), (0.2, 0.95)])  # the pen draws where it is
+    visitor.until(lambda: visitor.ink()[3] > 0.9)
+    assert visitor.ink() == pytest.approx((0.1, top, right, 0.95), abs=0.01)
+    visitor.press("z", "z")
+    visitor.strokes(0)
+    visitor.draw(head)
+    visitor.until(lambda: visitor.ink()[2] > 0)
+    assert visitor.ink() == pytest.approx((0.68, 0.18, 0.92, 0.42), abs=0.01)
 
 
 def test_one_stroke_of_the_answer(visit: Callable[..., Visitor]) -> None:

@@ -3,9 +3,7 @@
 import type { Line } from './backend'
 import { element, svg } from './dom'
 import { type Box, type Stroke, bounds, linesOf, pathData } from './strokes'
-import { SHEET } from './units'
-
-export const WHOLE_SHEET: Box = { left: 0, top: 0, right: SHEET, bottom: SHEET }
+import { SHEET, WHOLE_SHEET } from './units'
 
 /** Two paths, one for each hand; the theme colours them. */
 export class Picture {

@@ -4,10 +4,10 @@ import type { Answer } from './answer'
 import { element } from './dom'
 import { History } from './history'
 import { type Colours, paint, themeColours } from './paint'
-import { type InkPoint, PRESSURE, type Stroke, countPoints, head } from './strokes'
+import { type Box, type InkPoint, PRESSURE, type Stroke, countPoints, head, linesOf } from './strokes'
 import { text } from './text'
 import { prefersStill } from './theme'
-import { SHEET } from './units'
+import { WHOLE_SHEET, grown } from './units'
 
 const CLOSEST = 1 // sheet units between two points of ink: less is the hand's trembling
 const REPLAY = 140 // points a second
@@ -32,6 +32,7 @@ export class Sheet {
   private readonly history = new History<Stroke[]>([])
   private readonly ink = element('canvas', { className: 'sheet-ink', ariaHidden: 'true' })
   private readonly live = element('canvas', { className: 'sheet-live' })
+  private paper = WHOLE_SHEET // what is shown: more than the sheet where an answer leaves it
   private colours: Colours = { ink: '#000', model: '#c00', cloud: '#00c' }
   private answerNow: Answer | null = null
   private stroke: Stroke | null = null
@@ -93,6 +94,7 @@ export class Sheet {
   set answer(answer: Answer | null) {
     this.answerNow = answer
     if (answer && prefersStill()) answer.showAll()
+    if (!answer) this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
     this.refresh()
   }
 
@@ -104,6 +106,7 @@ export class Sheet {
   private changed(cause: Cause): void {
     this.stopReplay()
     this.answerNow = null
+    if (cause === 'edit') this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
     if (cause === 'pen') this.refresh()
     else this.redraw()
     this.onChange(cause)
@@ -163,9 +166,11 @@ export class Sheet {
   private at(event: PointerEvent): InkPoint {
     const box = this.live.getBoundingClientRect()
     const pressed = event.pointerType === 'mouse' || event.pressure === 0 || event.pressure === 1
+    const { left, top, right } = this.paper
+    const unit = (right - left) / box.width
     return [
-      (SHEET * (event.clientX - box.left)) / box.width,
-      (SHEET * (event.clientY - box.top)) / box.height,
+      left + unit * (event.clientX - box.left),
+      top + unit * (event.clientY - box.top),
       pressed ? PRESSURE : event.pressure,
     ]
   }
@@ -202,10 +207,21 @@ export class Sheet {
 
   redraw(): void {
     this.colours = themeColours()
-    const ctx = this.cleared(this.ink)
-    if (this.replayed === null) paint(ctx, asInk(this.strokes), this.colours)
+    this.paintInk()
     this.paintLive()
     this.refresh()
+  }
+
+  private paintInk(): void {
+    const ctx = this.cleared(this.ink)
+    if (this.replayed === null) paint(ctx, asInk(this.strokes), this.colours)
+  }
+
+  /** Not under a pen that is down. */
+  private lay(paper: Box): void {
+    if (paper === this.paper || this.stroke) return
+    this.paper = paper
+    this.paintInk()
   }
 
   /** Paints what moves before the next frame, and on until nothing moves. */
@@ -227,6 +243,7 @@ export class Sheet {
       if (before === 0 && this.answerNow.shownPoints > 0) performance.mark('first-stroke')
       this.onGrow()
     }
+    if (this.answerNow) this.lay(grown(this.paper, linesOf(this.answerNow.visible())))
     this.paintLive()
     this.tell()
     if (moves && !this.frame) this.frame = requestAnimationFrame((next) => this.tick(next))
@@ -262,7 +279,9 @@ export class Sheet {
     const ctx = canvas.getContext('2d')!
     ctx.setTransform(1, 0, 0, 1, 0, 0)
     ctx.clearRect(0, 0, canvas.width, canvas.height)
-    ctx.scale(canvas.width / SHEET, canvas.height / SHEET)
+    const { left, top, right, bottom } = this.paper
+    ctx.scale(canvas.width / (right - left), canvas.height / (bottom - top))
+    ctx.translate(-left, -top)
     return ctx
   }
 }

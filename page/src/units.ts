@@ -4,14 +4,17 @@
 // units, where the drawings that it learned from lay.
 
 import type { Drawing, Line, Model, Point } from './backend'
-import { type Box, type Stroke, countPoints, fitInto, inked, linesOf, simplify } from './strokes'
+import { type Box, type Stroke, bounds, countPoints, fitInto, inked, linesOf, simplify } from './strokes'
 
 export const SHEET = 1000
 export const MARGIN = 100
 export const INSIDE: Box = { left: MARGIN, top: MARGIN, right: SHEET - MARGIN, bottom: SHEET - MARGIN }
+export const WHOLE_SHEET: Box = { left: 0, top: 0, right: SHEET, bottom: SHEET }
 
 const USUAL_SIZE = 255 // of the drawings of Quick, Draw!, which a model of unknown size most likely saw
 const EPSILON = 2 / 255 // how far their points were thinned out, as a share of the size
+const EDGE = SHEET / 40 // that stays free around what leaves the sheet
+const FARTHEST = 2 * SHEET // from the sheet to what is still shown
 const ROOM = 0.75 // share of the longest drawing that what is given may fill: the rest is for the answer
 
 type Sized = Pick<Model, 'size' | 'max_length'>
@@ -46,6 +49,21 @@ export function strokesOf(drawing: Drawing, model: Sized): Stroke[] {
 /** A drawing in any units, in the middle of the sheet. */
 export function centred(drawing: Drawing, by: Stroke['by'] = 'model'): Stroke[] {
   return inked(fitInto(drawing.lines, INSIDE), by)
+}
+
+/** `paper` itself where it holds all points, else a larger square that does, for a model may go on beyond its edge. */
+export function grown(paper: Box, lines: Line[]): Box {
+  const box = bounds(lines)
+  if (!box) return paper
+  const within = (x: number) => Math.max(-FARTHEST, Math.min(SHEET + FARTHEST, x))
+  const left = box.left < paper.left ? Math.min(paper.left, within(box.left - EDGE)) : paper.left
+  const top = box.top < paper.top ? Math.min(paper.top, within(box.top - EDGE)) : paper.top
+  const right = box.right > paper.right ? Math.max(paper.right, within(box.right + EDGE)) : paper.right
+  const bottom = box.bottom > paper.bottom ? Math.max(paper.bottom, within(box.bottom + EDGE)) : paper.bottom
+  if (left === paper.left && top === paper.top && right === paper.right && bottom === paper.bottom) return paper
+  const side = Math.max(right - left, bottom - top)
+  const [x, y] = [(left + right - side) / 2, (top + bottom - side) / 2]
+  return { left: x, top: y, right: x + side, bottom: y + side }
 }
 
 /** As many points as the model is used to: freehand lines have ten times as many. At a place of its own on the sheet. */

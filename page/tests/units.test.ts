@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { bounds, countPoints, inked } from '../src/strokes'
-import { MARGIN, SHEET, fitted, placed, sizeOf, toModel, toSheet } from '../src/units'
+import { MARGIN, SHEET, WHOLE_SHEET, fitted, grown, placed, sizeOf, toModel, toSheet } from '../src/units'
 
 const model = { size: 200, max_length: 100 }
 
@@ -12,6 +12,39 @@ test('the inner square of the sheet is 0 to size', () => {
 
 test('an unknown size is that of Quick, Draw!', () => {
   expect(sizeOf({ size: 0, max_length: 10 })).toBe(255)
+})
+
+describe('grown', () => {
+  test('the paper stays as it is while it holds all points', () => {
+    expect(grown(WHOLE_SHEET, [])).toBe(WHOLE_SHEET)
+    expect(
+      grown(WHOLE_SHEET, [
+        [
+          [0, 3],
+          [SHEET, SHEET],
+        ],
+      ]),
+    ).toBe(WHOLE_SHEET)
+  })
+
+  test('else it is a square around them with some room, and never smaller than before', () => {
+    const wide = grown(WHOLE_SHEET, [[[1175, 500]]])
+    expect(wide).toEqual({ left: 0, top: -100, right: 1200, bottom: 1100 })
+    expect(grown(wide, [[[1199, -99]]])).toBe(wide)
+    expect(grown(wide, [[[600, -200]]])).toEqual({ left: -62.5, top: -225, right: 1262.5, bottom: 1100 })
+  })
+
+  test('however far points lie, the sheet is still to be seen', () => {
+    const farthest = grown(WHOLE_SHEET, [
+      [
+        [1e9, -1e9],
+        [-1e9, 1e9],
+      ],
+    ])
+    expect(farthest).toEqual({ left: -2000, top: -2000, right: 3000, bottom: 3000 })
+    expect(grown(farthest, [[[1e9, 1e9]]])).toBe(farthest)
+    expect(grown(WHOLE_SHEET, [[[NaN, NaN]]])).toBe(WHOLE_SHEET)
+  })
 })
 
 const scribble = inked(

@@ -5,14 +5,14 @@ import { button, element } from '../dom'
 import { intentions } from '../intention'
 import { Latest } from '../latest'
 import { Notice } from '../notice'
-import { Tile, WHOLE_SHEET } from '../picture'
+import { Tile } from '../picture'
 import { asInk } from '../sheet'
-import { type Stroke, simplify } from '../strokes'
+import { type Stroke, linesOf, simplify } from '../strokes'
 import type { Studio, View } from '../studio'
 import { text } from '../text'
 import { prefersStill } from '../theme'
 import { temperatureSlider } from '../tools'
-import { placed, toSheet } from '../units'
+import { WHOLE_SHEET, grown, placed, toSheet } from '../units'
 
 const ENDINGS = 9
 
@@ -61,7 +61,7 @@ export function endingsView(studio: Studio): View {
     ink = asInk(sheet.strokes).map((stroke) => ({ ...stroke, points: simplify(stroke.points, 1) }))
     answers = tiles.map(() => new Answer(start, (point) => toSheet(point, model)))
     for (const tile of tiles) {
-      tile.put(ink, WHOLE_SHEET)
+      tile.put(ink, grown(WHOLE_SHEET, linesOf(ink)))
       tile.element.disabled = true
       tile.wait()
     }
@@ -108,7 +108,10 @@ export function endingsView(studio: Studio): View {
       if (prefersStill()) answer.showAll()
       const before = answer.shownPoints
       if (answer.advance(passed) && answer.shownPoints < answer.length) moves = true
-      if (answer.shownPoints !== before || answer.finished) tiles[i]!.put([...ink, ...answer.visible()], WHOLE_SHEET)
+      if (answer.shownPoints !== before || answer.finished) {
+        const strokes = [...ink, ...answer.visible()]
+        tiles[i]!.put(strokes, grown(WHOLE_SHEET, linesOf(strokes)))
+      }
       if (answer.finished && answer.length === 0) tiles[i]!.note(text.endings.whole)
     })
     if (moves) frame = requestAnimationFrame(tick)
