@@ -106,7 +106,7 @@ export class Sheet {
   private changed(cause: Cause): void {
     this.stopReplay()
     this.answerNow = null
-    if (cause === 'edit') this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
+    this.lay(grown(cause === 'edit' ? WHOLE_SHEET : this.paper, linesOf(this.strokes)))
     if (cause === 'pen') this.refresh()
     else this.redraw()
     this.onChange(cause)
@@ -154,6 +154,7 @@ export class Sheet {
   private cancel(event: PointerEvent): void {
     if (event.pointerId !== this.pointer) return
     this.stroke = this.pointer = null
+    if (!this.answerNow) this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
     this.redraw()
   }
 
@@ -239,6 +240,7 @@ export class Sheet {
     if (this.replayed !== null) moves = this.advanceReplay(passed)
     else if (this.answerNow) {
       const before = this.answerNow.shownPoints
+      if (prefersStill()) this.answerNow.showAll()
       moves = this.answerNow.advance(passed)
       if (before === 0 && this.answerNow.shownPoints > 0) performance.mark('first-stroke')
       this.onGrow()

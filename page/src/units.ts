@@ -51,7 +51,7 @@ export function centred(drawing: Drawing, by: Stroke['by'] = 'model'): Stroke[] 
   return inked(fitInto(drawing.lines, INSIDE), by)
 }
 
-/** `paper` itself where it holds all points, else a larger square that does, for a model may go on beyond its edge. */
+/** `paper` itself where it holds all points, else a larger square, as far as FARTHEST: a model may go on beyond the edge. */
 export function grown(paper: Box, lines: Line[]): Box {
   const box = bounds(lines)
   if (!box) return paper

@@ -192,7 +192,9 @@ export function drawView(studio: Studio): View {
     },
     renew() {
       auto.querySelector('input')!.checked = studio.settings.auto
-      if (isAsked()) void ask()
+      if (!isAsked()) return
+      sheet.answer = null // the paper is as large as the next answer asks for
+      void ask()
     },
     picture: () => ({ strokes: sheet.everything() }),
     keys: {
