@@ -94,7 +94,7 @@ export class Sheet {
   set answer(answer: Answer | null) {
     this.answerNow = answer
     if (answer && prefersStill()) answer.showAll()
-    if (!answer) this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
+    if (!answer) this.lay(this.needed())
     this.refresh()
   }
 
@@ -106,7 +106,7 @@ export class Sheet {
   private changed(cause: Cause): void {
     this.stopReplay()
     this.answerNow = null
-    this.lay(grown(cause === 'edit' ? WHOLE_SHEET : this.paper, linesOf(this.strokes)))
+    this.lay(this.needed(cause === 'edit' ? WHOLE_SHEET : this.paper))
     if (cause === 'pen') this.refresh()
     else this.redraw()
     this.onChange(cause)
@@ -154,7 +154,7 @@ export class Sheet {
   private cancel(event: PointerEvent): void {
     if (event.pointerId !== this.pointer) return
     this.stroke = this.pointer = null
-    if (!this.answerNow) this.lay(grown(WHOLE_SHEET, linesOf(this.strokes)))
+    if (!this.answerNow) this.lay(this.needed())
     this.redraw()
   }
 
@@ -216,6 +216,11 @@ export class Sheet {
   private paintInk(): void {
     const ctx = this.cleared(this.ink)
     if (this.replayed === null) paint(ctx, asInk(this.strokes), this.colours)
+  }
+
+  /** The paper that the person's drawing needs. */
+  private needed(from = WHOLE_SHEET): Box {
+    return grown(from, linesOf(this.strokes))
   }
 
   /** Not under a pen that is down. */
