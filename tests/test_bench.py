@@ -71,6 +71,24 @@ def test_bench_prints_its_rows(wave_data, monkeypatch, capsys):
     assert "GFLOP/s" in shown
 
 
+def test_a_measurement_is_one_line_of_80_columns(monkeypatch, capsys):
+    """The widest that a CPU's table shows: no number or name may be folded into two lines."""
+    here = {"backend": "native", "device": "cpu", "batch": 1000}
+    speed = {"seconds": 0.000725, "drawings_per_s": 135_122.0}
+    rows = [
+        {"what": "train", "cell": "layer_norm", "gflops": 1243.0, "fraction_of_peak": 0.709} | here | speed,
+        {"what": "sample", "cell": "layer_norm"} | here | speed,
+        {"what": "memory", "cell": "lstm", "mib": 1249.0, "seconds": 12.5} | here,
+    ]
+    monkeypatch.setattr(bench, "bench", lambda *_, **__: rows)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["bench", "--device", "cpu"]) == 0
+    _, _, *lines = capsys.readouterr().out.rstrip().splitlines()[-len(rows) - 2 :]
+    assert [line.split()[0] for line in lines] == ["train", "sample", "memory"]
+    assert lines[0].split() == ["train", "layer_norm", "native", "1000", "135,122", "0.000725", "1,243", "0.709"]
+    assert lines[2].split() == ["memory", "lstm", "native", "1000", "12.5", "1,249"]
+
+
 def test_what_is_measured_on_a_gpu_is_measured(wave_data, monkeypatch):
     """On the CPU, in plain torch, where a graph is what it records."""
     small = ModelConfig(**{**vars(SMALL), "decoder_size": 16})

@@ -27,6 +27,7 @@ def rows(title: str, header: Sequence[str], lines: Iterable[Sequence[str]]) -> N
         box=box.SIMPLE_HEAD,
         show_header=any(header),
         pad_edge=False,
+        collapse_padding=True,
     )
     for column in header:
         table.add_column(column, overflow="fold")
