@@ -345,19 +345,23 @@ def test_a_model_that_draws_nothing_says_so_and_is_asked_once(visit: Callable[..
     visitor = visit()
     asked: list[Any] = []
     nothing = {"content_type": "application/json", "body": '{"drawings": [{"lines": []}]}'}
-    visitor.page.route("**/api/v1/sample", lambda route: (asked.append(route), route.fulfill(**nothing)))
+
+    def nothing_at_first(route: Any) -> None:  # one for all: a request slips through while routes are changed
+        asked.append(route)
+        if len(asked) == 1:
+            route.fulfill(**nothing)
+        else:
+            route.continue_()
+
+    visitor.page.route("**/api/v1/sample", nothing_at_first)
     visitor.click("Let it begin")
     visitor.expect(".answer .status", "drew nothing")
-    visitor.page.unroute("**/api/v1/sample")
-    visitor.page.route("**/api/v1/sample", lambda route: (asked.append(route), route.continue_()))
-    visitor.press("n")
-    visitor.strokes(0, -1)
-    visitor.answered()
-    visitor.press("n")
-    visitor.until(lambda: len(asked) == 3)
-    visitor.strokes(0, -1)
-    visitor.answered()
-    assert len(asked) == 3
+    for times in (2, 3):
+        visitor.press("n")
+        visitor.until(lambda times=times: len(asked) >= times)
+        visitor.strokes(0, -1)
+        visitor.answered()
+        assert len(asked) == times
 
 
 # -- 2. many endings
