@@ -798,26 +798,25 @@ static void hyper_forward(const Cell *cell, const Team *team, const Step *step)
     product(team, n, 12 * E, row->z, 12 * E, cell->b_z, 0, 0, 1, &small, cell->z, NOTHING);
 }
 
-/* The gates of a HyperLSTM, of some rows, before layer norm. */
-static void scaled_gates(const Cell *cell, const Step *step, long top, long rows, real *room)
+/* The gates of a HyperLSTM before layer norm, of some rows and of the panels [first, last): each gate has its own. */
+static void scaled_gates(const Cell *cell, const Step *step, long top, long rows, long first, long last, real *room)
 {
-    long H = cell->size;
+    long H = cell->size, each = panels_of(H);
     Block b = block_of(cell, room, step, top, rows);
-    for (long gate = 0; gate < 4; gate++)
-        for (long left = 0; left < H; left += NR) {
-            long columns = H - left < NR ? H - left : NR;
-            block_scales(cell, step, &b, gate, left, columns, 3);
-            const real *bias = cell->bias + gate * H + left;
-            for (long r = 0; r < rows; r++) {
-                long at = (top + r) * 4 * H + gate * H + left;
-                const real *xh = b.xh + r * NR, *hh = step->row.hh + at;
-                const real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR;
-                real *gates = step->row.gates + at;
-                ask_for(gates + NR, 1, 0, 1);
+    for (long panel = first; panel < last; panel++) {
+        long gate = panel / each, left = panel % each * NR, columns = H - left < NR ? H - left : NR;
+        block_scales(cell, step, &b, gate, left, columns, 3);
+        const real *bias = cell->bias + gate * H + left;
+        for (long r = 0; r < rows; r++) {
+            long at = (top + r) * 4 * H + gate * H + left;
+            const real *xh = b.xh + r * NR, *hh = step->row.hh + at;
+            const real *of_x = b.of_x + r * NR, *of_h = b.of_h + r * NR, *of_b = b.of_b + r * NR;
+            real *gates = step->row.gates + at;
+            ask_for(gates + NR, 1, 0, 1);
 #pragma omp simd
-                for (long j = 0; j < columns; j++) gates[j] = of_x[j] * xh[j] + of_h[j] * hh[j] + of_b[j] + bias[j];
-            }
+            for (long j = 0; j < columns; j++) gates[j] = of_x[j] * xh[j] + of_h[j] * hh[j] + of_b[j] + bias[j];
         }
+    }
 }
 
 /* A thread's own of n rows. */
@@ -829,21 +828,30 @@ static Ahead own_rows(const Team *team, long n, const real *rows, long width)
 
 static void step_forward(const Cell *cell, const Team *team, const Step *step)
 {
-    long H = cell->size, n = step->n;
+    long H = cell->size, n = step->n, gate_panels = 4 * panels_of(H);
     const Trace *row = &step->row;
     real *room = room_of(cell, team);
     Part x_h[] = {{step->x, cell->inputs, cell->inputs}, {step->h_before, H, H}};
-    if (cell->kind == 2) {
-        hyper_forward(cell, team, step);
+    int hyper = cell->kind == 2, few = hyper && !by_rows(team, n);
+    int last = few && team->falling; /* the small LSTM and W_h h do not need each other: to and fro through both */
+    if (hyper) {
+        if (!last) hyper_forward(cell, team, step);
         product(team, n, 4 * H, row->hh, 4 * H, 0, 0, 0, 1, x_h + 1, cell->h, own_rows(team, n, row->hh, 4 * H));
+        if (last) hyper_forward(cell, team, step);
     } else {
         product(team, n, 4 * H, row->gates, 4 * H, step->start, step->start_apart, step->who, 2, x_h, cell->x_h,
                 own_rows(team, n, row->gates, 4 * H));
     }
+    if (few) {
+        for (long top = 0; top < n; top += GROUP)
+            scaled_gates(cell, step, top, n - top < GROUP ? n - top : GROUP, first_of(team, gate_panels),
+                         last_of(team, gate_panels), team->scratch);
+        wait_for_all(team);
+    }
     long bottom = last_of(team, n);
     for (long top = first_of(team, n); top < bottom; top += GROUP) {
         long rows = bottom - top < GROUP ? bottom - top : GROUP;
-        if (cell->kind == 2) scaled_gates(cell, step, top, rows, team->scratch);
+        if (hyper && !few) scaled_gates(cell, step, top, rows, 0, gate_panels, team->scratch);
         for (long r = top; r < top + rows; r++) {
             real *gates = row->gates + r * 4 * H;
             const uint8_t *mask = step->mask ? step->mask + r * H : 0;
