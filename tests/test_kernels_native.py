@@ -261,6 +261,46 @@ def test_threads_that_are_held_up_change_nothing(cell, monkeypatch):
         np.testing.assert_array_equal(first[name], alone[name], err_msg=name)
 
 
+@pytest.fixture
+def units():
+    """Switches the matrix unit on and off."""
+    library = compiled.kernels().library
+    if library is None or not library.use_tiles(1):
+        pytest.skip("this processor has no AMX, or the system does not let it be used")
+    yield library.use_tiles
+    library.use_tiles(1)
+
+
+@pytest.mark.parametrize(
+    ("P", "M", "N"), [(1, 1, 1), (33, 17, 31), (600, 40, 70), (513, 123, 512), (512, 512, 123), (1100, 70, 33)]
+)
+def test_gradients_on_the_matrix_unit_are_as_precise_as_float32(P, M, N, units):
+    """Of rows picked here and there, too, from two tensors; numbers of all sizes."""
+    torch.manual_seed(0)
+    first, which = torch.randn(5, M), torch.randint(-5, P, (P,))
+    rows, d = torch.randn(P, M) * 10 ** torch.randn(P, 1), torch.randn(P, N) * 10 ** torch.randn(1, N)
+    chosen = torch.where(which[:, None] < 0, first[(-1 - which).clamp(min=0, max=4)], rows[which.clamp(min=0)])
+    exact = chosen.double().t() @ d.double()
+    size = chosen.double().abs().t() @ d.double().abs()  # an element may be the small rest of large products
+    errors = {}
+    for on in (1, 0):
+        units(on)
+        (found,) = native._gradient(2, None, d, (rows, first, which))
+        errors[on] = ((found.double() - exact).abs() / size).amax().item()
+    assert errors[1] < 2**-21
+    assert errors[1] < max(1.5 * errors[0], 2**-23)
+
+
+def test_what_is_not_finite_is_not_finite_on_the_matrix_unit(units):
+    rows, d = torch.randn(100, 20), torch.randn(100, 40)
+    for value in (float("inf"), float("nan")):
+        rows[50, 3] = value
+        (found,) = native._gradient(2, None, d, (rows, None, None))
+        assert not found[3].isfinite().any()
+        assert found[:3].isfinite().all()
+        assert found[4:].isfinite().all()
+
+
 @needs_compiler
 @pytest.mark.parametrize("costs", [None, (1, 1, 1), (5, 1, 3), (1, 1e9, 1), (0, 2, 1)])
 @pytest.mark.parametrize(("M", "N"), [(70, 300), (300, 70), (3, 5)])

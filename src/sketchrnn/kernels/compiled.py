@@ -1,4 +1,4 @@
-"""Compiling, keeping, loading and calling the C of native.c.
+"""Compiling, keeping, loading and calling the C of native.c and tiles.h.
 
 It is compiled once for a machine and kept in the user's cache folder. Where that cannot be done, `describe` says why,
 and torch does everything itself.
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("native.c")
+PARTS = ("native.c", "tiles.h")  # all that is compiled
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-shared", "-fPIC")
 COMPILE_SECONDS = 120
 
@@ -63,7 +64,8 @@ def kernels(dtype: torch.dtype = torch.float32) -> Kernels:
             getattr(library, name).restype = None
         for name in NUMBERS:
             getattr(library, name).restype = ctypes.c_long
-        return Kernels(library, f"C kernels, compiled by {version}", library.panel_width())
+        unit = ", with AMX" if library.use_tiles(1) else ""
+        return Kernels(library, f"C kernels, compiled by {version}{unit}", library.panel_width())
     except (OSError, subprocess.SubprocessError, AttributeError) as error:
         said = error.stderr if isinstance(error, subprocess.CalledProcessError) else ""
         last = (said or str(error)).strip().splitlines()[-1:]
@@ -167,7 +169,7 @@ def compiler() -> list[str] | None:
 def _built(command: list[str], bits: str) -> tuple[ctypes.CDLL, str]:
     """The library, from the cache or compiled anew, and the name of the compiler."""
     version = (_output([*command, "--version"]).splitlines() or [shlex.join(command)])[0]
-    source = SOURCE.read_text("utf-8")
+    source = "".join(SOURCE.with_name(part).read_text("utf-8") for part in PARTS)
     key = _digest("\n".join([shlex.join(command), version, bits, *FLAGS, _processor(), source]).encode())
     folder = _cache_folder()
     for kept in folder.glob(f"native-{key}-*.so") if folder else ():

@@ -258,6 +258,13 @@ static void transposed(long M, long K, const real *A, long lda, const real *B, c
 
 int panel_width(void) { return NR; }
 
+#if defined(__AMX_BF16__) && defined(__AVX512F__) && defined(__linux__) && REAL_BITS == 32
+#define HAS_TILES 1
+#include "tiles.h"
+#else
+int use_tiles(int wanted) { return wanted && 0; }
+#endif
+
 /* Packs W (K, N) with strides `sk`, `sn` as the rows from `above` on of panels that have `all` rows. */
 void pack(long threads, long K, long N, const real *W, long sk, long sn, long above, long all, real *panels)
 {
@@ -1203,7 +1210,106 @@ static void lay_abreast(long N, const Rows *D, long top, long depth, long p, lon
         }
 }
 
-long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + ABREAST * NR) + AT_ONCE * M + MR); }
+/* Numbers of scratch of `gradient_by_vectors`: A as (depth, m) for each tile, panels of D, rows of A. */
+static long vector_gradient_numbers(long M) { return KC * (tiles_of(M) * MR + ABREAST * NR) + AT_ONCE * M + MR; }
+
+/* Of `weight_gradient` the panels [begin, end) and the tiles [first, last). */
+static void gradient_by_vectors(long P, long count, const Rows *inputs, long M, long N, const Rows *D, long begin, long end,
+                                long first, long last, real *out, real *scratch)
+{
+    long tiles = tiles_of(M);
+    real *stack = scratch, *panel = stack + tiles * MR * KC, *rows = panel + ABREAST * NR * KC;
+    for (long top = 0; top < P; top += KC) {
+        long depth = P - top < KC ? P - top : KC;
+        cut(count, inputs, M, top, depth, first, last, stack, rows);
+        for (long p = begin, groups = (end - begin + ABREAST - 1) / ABREAST; groups > 0; groups--) {
+            long abreast = (end - p) / groups;
+            lay_abreast(N, D, top, depth, p, abreast, panel);
+            for (long i = first; i < last; i++) {
+                long row = M * i / tiles, m = M * (i + 1) / tiles - row;
+                long k = depth * (i - first) / (last - first), some = depth * (i - first + 1) / (last - first) - k;
+                for (long r = top + k; r < top + k + some; r++)
+                    for (long j = p + abreast; j < p + abreast + ABREAST && j < end; j++)
+                        ask_for(row_of(D, r) + j * NR, 1, 0, 0);
+                for (long j = 0; j < abreast; j++) {
+                    real *c = out + row * N + (p + j) * NR;
+                    if (top && j + 1 < abreast)
+                        ask_for(c + NR, m, N, 1);
+                    else if (top && i + 1 < last)
+                        ask_for(c + m * N - j * NR, m, N, 1);
+                    tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
+                         (Next){panel, 0});
+                }
+            }
+            p += abreast;
+        }
+    }
+}
+
+#if HAS_TILES
+enum { BLOCKS = KC / DEEP, STRIPE = BLOCKS * BLOCK }; /* words of SIDE columns of KC rows */
+enum { TILES_ABREAST = 4 };                           /* as ABREAST */
+
+/* Numbers of scratch of `gradient_by_tiles`: A and D as tiles, rows of A, rows of D. */
+static long tile_gradient_numbers(long M)
+{
+    return STRIPE * (sides_of(M) + 2 * TILES_ABREAST) + DEEP * (sides_of(M) * SIDE + NR);
+}
+
+/* Of `weight_gradient` the panels [begin, end) and of SIDE rows each those of [first, last). */
+static void gradient_by_tiles(long P, long count, const Rows *inputs, long M, long N, const Rows *D, long begin, long end,
+                              long first, long last, real *out, real *scratch)
+{
+    long wide = sides_of(M) * SIDE;
+    word *left = (word *)scratch, *right = left + sides_of(M) * STRIPE;
+    real *rows = (real *)(right + 2 * TILES_ABREAST * STRIPE), *panel = rows + DEEP * wide;
+    memset(rows, 0, DEEP * (wide + NR) * sizeof(real)); /* columns that are not there count for nothing */
+    begin_tiles();
+    for (long top = 0; top < P; top += KC) {
+        long depth = P - top < KC ? P - top : KC, blocks = (depth + DEEP - 1) / DEEP;
+        for (long k = 0; k < blocks; k++) {
+            long some = depth - k * DEEP < DEEP ? depth - k * DEEP : DEEP;
+            for (long r = 0; r < some; r++) gather(count, inputs, top + k * DEEP + r, rows + r * wide);
+            for (long i = first; i < last; i++)
+                split_turned(some, rows + i * SIDE, wide, left + i * STRIPE + k * BLOCK);
+        }
+        for (long p = begin; p < end; p += TILES_ABREAST) {
+            long abreast = end - p < TILES_ABREAST ? end - p : TILES_ABREAST;
+            for (long k = 0; k < blocks; k++) {
+                long some = depth - k * DEEP < DEEP ? depth - k * DEEP : DEEP;
+                for (long j = 0; j < abreast; j++) {
+                    word *to = right + 2 * (j * STRIPE + k * BLOCK);
+                    for (long r = 0; r < some; r++)
+                        copy(panel + r * NR, row_of(D, top + k * DEEP + r) + (p + j) * NR, width(p + j, N));
+                    split_rows(some, panel, NR, to, 2 * TILE_WORDS);
+                    split_rows(some, panel + SIDE, NR, to + TILE_WORDS, 2 * TILE_WORDS);
+                }
+            }
+            for (long i = first; i < last; i += 2) {
+                long bottom = i + 2 < last ? (i + 2) * SIDE : last * SIDE, height = (bottom < M ? bottom : M) - i * SIDE;
+                for (long j = 0; j < abreast; j++) {
+                    real *c = out + i * SIDE * N + (p + j) * NR;
+                    if (top && j + 1 < abreast)
+                        ask_for(c + NR, height, N, 1);
+                    else if (top && i + 4 < last)
+                        ask_for(c + 2 * SIDE * N - j * NR, 2 * SIDE, N, 1);
+                    tile_product(height, width(p + j, N), blocks, left + i * STRIPE, STRIPE, right + 2 * j * STRIPE,
+                                 top ? c : 0, c, N);
+                }
+            }
+        }
+    }
+    end_tiles();
+}
+#endif
+
+long gradient_numbers(long M)
+{
+#if HAS_TILES
+    if (on_unit) return whole_vectors(tile_gradient_numbers(M));
+#endif
+    return whole_vectors(vector_gradient_numbers(M));
+}
 
 /* out (M, N) = A^T D over P rows: A the inputs beside each other, M their widths together. The wider side of `out` is shared
    out among the threads, by `costs` (threads) if not NULL; of the other side each makes its own copy.
@@ -1211,45 +1317,24 @@ long gradient_numbers(long M) { return whole_vectors(KC * (tiles_of(M) * MR + AB
 void weight_gradient(long threads, const double *costs, long P, long count, const Rows *inputs, long N, const Rows *D,
                      real *out, real *scratch)
 {
-    long M = 0, panels = panels_of(N);
+    typedef void Part(long, long, const Rows *, long, long, const Rows *, long, long, long, long, real *, real *);
+    Part *part = gradient_by_vectors;
+    long M = 0;
     for (long i = 0; i < count; i++) M += inputs[i].width;
-    long tiles = tiles_of(M);
+    long panels = panels_of(N), tiles = tiles_of(M);
+#if HAS_TILES
+    if (on_unit) part = gradient_by_tiles, tiles = sides_of(M);
+#endif
 #pragma omp parallel num_threads((int)threads)
     {
         Team team = enter(scratch, gradient_numbers(M));
         if (costs && team.all == threads) share_out(&team, costs);
-        /* A as (depth, m) for each tile; panels of D; rows of A */
-        real *stack = team.scratch, *panel = stack + tiles * MR * KC, *rows = panel + ABREAST * NR * KC;
         long begin = 0, end = panels, first = 0, last = tiles;
         if (N >= M)
             begin = first_of(&team, panels), end = last_of(&team, panels);
         else
             first = first_of(&team, tiles), last = last_of(&team, tiles);
-        for (long top = 0; top < P && begin < end && first < last; top += KC) {
-            long depth = P - top < KC ? P - top : KC;
-            cut(count, inputs, M, top, depth, first, last, stack, rows);
-            for (long p = begin, groups = (end - begin + ABREAST - 1) / ABREAST; groups > 0; groups--) {
-                long abreast = (end - p) / groups;
-                lay_abreast(N, D, top, depth, p, abreast, panel);
-                for (long i = first; i < last; i++) {
-                    long row = M * i / tiles, m = M * (i + 1) / tiles - row;
-                    long k = depth * (i - first) / (last - first), some = depth * (i - first + 1) / (last - first) - k;
-                    for (long r = top + k; r < top + k + some; r++)
-                        for (long j = p + abreast; j < p + abreast + ABREAST && j < end; j++)
-                            ask_for(row_of(D, r) + j * NR, 1, 0, 0);
-                    for (long j = 0; j < abreast; j++) {
-                        real *c = out + row * N + (p + j) * NR;
-                        if (top && j + 1 < abreast)
-                            ask_for(c + NR, m, N, 1);
-                        else if (top && i + 1 < last)
-                            ask_for(c + m * N - j * NR, m, N, 1);
-                        tile(m, depth, stack + i * MR * KC, m, panel + j * KC * NR, top ? c : 0, N, c, N, width(p + j, N),
-                             (Next){panel, 0});
-                    }
-                }
-                p += abreast;
-            }
-        }
+        if (begin < end && first < last) part(P, count, inputs, M, N, D, begin, end, first, last, out, team.scratch);
         leave(&team);
     }
 }
